@@ -1,0 +1,1 @@
+"""From a mapping to rows: a pruned schema, one parse, one projection for all tables, one merge."""

@@ -1,0 +1,185 @@
+"""The final select of every table, generated from the mapping: casts, defaults, expressions, failed casts, failed rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from mlb_platform.extraction.rows import DOCUMENT, raw_rows_sql
+from mlb_platform.extraction.schema import CORRUPT, document_schema
+from mlb_platform.extraction.values import cast, literal, quote, spark_name
+from mlb_platform.mapping.paths import parse_path
+from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget, path_list
+from mlb_platform.mapping.shape import document_tree
+from mlb_platform.mapping.sql import rename_columns
+from mlb_platform.mapping.types import parse_type
+from mlb_platform.quality.rules import row_rules
+
+ENTITY, PARTITION, CAPTURED_AT = "_entity", "_partition", "_captured_at"
+VALUES, COMPUTED = "v", "e"
+"""Members of a row: what was read from the document, and what is computed from that."""
+MISFIT = "_misfit"
+"""Member of a row: BOOLEAN, a value did not fit its column."""
+MISFITS = "_misfits"
+"""Member of a row of a thorough projection: array of (column number, text) of the values that did not fit."""
+BROKEN = "_broken"
+"""Member of a row: BIGINT whose bit n says that row rule n is broken."""
+
+
+@dataclass(frozen=True)
+class TableProjection:
+    """How one table's rows are computed.
+
+    The quick projection takes whole numbers as they are usually written; a document with any misfit is computed again
+    by the `thorough` one, which also takes `5.0` for 5 and tells which values do not fit.
+    """
+
+    target: ResolvedTarget
+    thorough: bool = False
+
+    @cached_property
+    def read(self) -> list[Column]:
+        """Columns read from the document or constant, row by row."""
+        return [c for c in self.target.columns if c.origin in ("path", "constant")]
+
+    @cached_property
+    def computed(self) -> list[Column]:
+        """Columns that are expressions over those read, or have a default."""
+        return [c for c in self.target.columns if c.origin == "expression" or has_default(c)]
+
+    @cached_property
+    def _sql_by_name(self) -> dict[str, str]:
+        names = {"entity": ENTITY, "partition": PARTITION, "technical": CAPTURED_AT, "raw": CAPTURED_AT}
+        found = {c.name: names[c.origin] for c in self.target.columns if c.origin in names}
+        for c in self.read:
+            found[c.name] = f"b.v.`{c.name}`"
+            if c.field is not None and c.field.default is not None and has_default(c):
+                found[c.name] = f"IF(b.r.`{c.name}` IS NULL, {literal(c.field.default, c.type)}, b.v.`{c.name}`)"
+        for c in self.target.columns:
+            if c.origin == "expression" and c.field is not None:
+                text = rename_columns(str(c.field.expression), found)
+                found[c.name] = f"try_cast({text} AS {spark_name(c.type)})"
+        return found
+
+    def _misfit_tests(self) -> list[tuple[int, str, str]]:
+        """(column number, column, condition that its value does not fit)."""
+        return [
+            (i, c.name, f"(b.r.`{c.name}` IS NOT NULL AND b.v.`{c.name}` IS NULL)")
+            for i, c in enumerate(self.read)
+            if c.origin == "path" and c.type.name != "TEXT" and parse_anchor(c) != "position"
+        ]
+
+    def _broken(self) -> str:
+        bits = []
+        for n, rule in enumerate(row_rules(self.target)):
+            condition = rename_columns(rule.sql, self._sql_by_name)
+            bits.append(f"IF(coalesce({condition}, true), 0L, {1 << n}L)")
+        return " + ".join(bits) or "0L"
+
+    @cached_property
+    def rows_sql(self) -> str:
+        """SQL of all rows of the table in one document: an array of structs."""
+        raw = raw_rows_sql(self.target, self.read)
+        casts = []
+        for c in self.read:
+            pattern = c.field.format if c.field else None
+            text = f"r.`{c.name}`"
+            casts.append(f"{quote(c.name)}, {text if c.origin == 'constant' else cast(text, c.type, pattern, self.thorough)}")
+        both = f"transform({raw}, r -> named_struct('r', r, 'v', named_struct({', '.join(casts)})))"
+        cells = [f"'{VALUES}', b.v"]
+        if self.computed:
+            inner = ", ".join(f"{quote(c.name)}, {self._sql_by_name[c.name]}" for c in self.computed)
+            cells.append(f"'{COMPUTED}', named_struct({inner})")
+        tests = self._misfit_tests()
+        cells.append(f"'{MISFIT}', {' OR '.join(test for _, _, test in tests) or 'false'}")
+        if self.thorough:
+            each = ", ".join(f"IF({test}, named_struct('c', {i}, 'v', b.r.`{name}`), NULL)" for i, name, test in tests)
+            found = f"filter(array({each}), m -> m IS NOT NULL)" if tests else "CAST(NULL AS ARRAY<STRUCT<c: INT, v: STRING>>)"
+            cells.append(f"'{MISFITS}', {found}")
+        cells.append(f"'{BROKEN}', {self._broken()}")
+        return f"transform({both}, b -> named_struct({', '.join(cells)}))"
+
+    def cell(self, column: Column) -> str:
+        """Return the member of a row that holds a column."""
+        holder = COMPUTED if column.origin == "expression" or has_default(column) else VALUES
+        return f"{holder}.`{column.name}`"
+
+
+def has_default(column: Column) -> bool:
+    """Whether a column read from the document has a value for what is missing."""
+    return column.origin == "path" and column.field is not None and column.field.default is not None
+
+
+def parse_anchor(column: Column) -> str:
+    """Return where a column's first path starts: item, parent, lookup, document, key or position."""
+    assert column.field is not None
+    return parse_path(column.field.paths[0]).anchor
+
+
+class Projection:
+    """Parse once, then every table of a mapping from the same parsed document."""
+
+    def __init__(
+        self, mapping: ResolvedMapping, tables: Sequence[str] | None = None, *, thorough: bool = False
+    ) -> None:
+        self.mapping = mapping
+        wanted = mapping.targets if tables is None else [mapping.by_name[t] for t in tables]
+        self.tables = [TableProjection(t, thorough) for t in wanted]
+
+    @cached_property
+    def schema(self) -> str:
+        """DDL of the pruned document."""
+        return document_schema(document_tree(self.mapping))
+
+    def _document_value(self, paths: list[str], sql_type: str) -> str:
+        raw = ", ".join(DOCUMENT + "".join(f".`{s}`" for s in parse_path(p).steps) for p in paths)
+        return cast(f"coalesce({raw})", parse_type(sql_type))
+
+    def parse(self, source: DataFrame) -> DataFrame:
+        """Parse raw rows (raw_id BIGINT, captured_at TIMESTAMP, data STRING) once, with the pruned schema.
+
+        Gives raw_id, _captured_at, _entity, _partition (DATE), _corrupt (BOOLEAN) and the document `d`.
+        """
+        entity, partition = self.mapping.entity_key, self.mapping.partition
+        parsed = source.select(
+            "raw_id",
+            F.col("captured_at").alias(CAPTURED_AT),
+            F.from_json("data", self.schema, {"columnNameOfCorruptRecord": CORRUPT}).alias(DOCUMENT),
+        )
+        partition_sql = self._document_value(path_list(partition), partition.type) if partition else "CAST(NULL AS DATE)"
+        return parsed.select(
+            "raw_id",
+            CAPTURED_AT,
+            F.expr(self._document_value(path_list(entity), entity.type)).alias(ENTITY),
+            F.expr(partition_sql).alias(PARTITION),
+            F.expr(f"{DOCUMENT}.`{CORRUPT}` IS NOT NULL OR {DOCUMENT} IS NULL").alias(CORRUPT),
+            DOCUMENT,
+        )
+
+    def collectable(self, parsed: DataFrame) -> DataFrame:
+        """One row a document, one array column a table (t0, t1, …): all tables in one job."""
+        arrays = [F.expr(t.rows_sql).alias(f"t{i}") for i, t in enumerate(self.tables)]
+        return parsed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, CORRUPT, *arrays)
+
+    def frame(self, parsed: DataFrame, table: TableProjection) -> DataFrame:
+        """One table as a DataFrame with the mapping's columns in order, lineage aside: the final select."""
+        rows = parsed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, F.explode(F.expr(table.rows_sql)).alias("row"))
+        cells = []
+        for c in table.target.columns:
+            if c.name == "lineage_metadata":
+                continue
+            if c.origin == "entity":
+                cells.append(F.col(ENTITY).alias(c.name))
+            elif c.origin == "partition":
+                cells.append(F.col(PARTITION).alias(c.name))
+            elif c.name == "transform_timestamp":
+                cells.append(F.current_timestamp().alias(c.name))
+            elif c.technical:
+                cells.append(F.col(CAPTURED_AT).alias(c.name))
+            else:
+                cells.append(F.expr(f"row.{table.cell(c)}").alias(c.name))
+        return rows.select(*cells)

@@ -1,0 +1,26 @@
+"""What the sinks need to know of a table, taken from its mapping."""
+
+from __future__ import annotations
+
+from mlb_platform.mapping.resolve import ResolvedTarget
+from resources.merge import ColumnSpec, IndexSpec, MergeSpec, ReferenceSpec
+
+
+def merge_spec(target: ResolvedTarget) -> MergeSpec:
+    """Return the merge spec of a target: its columns, key, scope, partition, indexes and relationships."""
+    return MergeSpec(
+        table=target.name,
+        columns=tuple(
+            ColumnSpec(c.name, str(c.type), c.nullable, c.description, technical=c.technical) for c in target.columns
+        ),
+        key=target.key,
+        scope=target.scope,
+        partition=target.partition,
+        snapshot=target.snapshot,
+        derivation_hash=target.derivation_hash,
+        description=target.config.description,
+        indexes=tuple(IndexSpec(tuple(i.columns), i.type, i.unique) for i in target.config.indexes),
+        references=tuple(
+            ReferenceSpec(tuple(r.from_fields), r.to_table, tuple(r.to_fields), r.type) for r in target.relationships
+        ),
+    )

@@ -1,0 +1,84 @@
+"""Spark SQL for single values: literals, casts that turn a misfit into NULL, filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mlb_platform.mapping.filters import Comparison, Filter, Scalar
+from mlb_platform.mapping.paths import JsonPath
+from mlb_platform.mapping.types import SqlType
+
+_SPARK_NAMES = {"VARCHAR": "STRING", "TEXT": "STRING", "JSONB": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
+
+
+def spark_name(sql_type: SqlType) -> str:
+    """Return the Spark type of a column: VARCHAR(50) is STRING, NUMERIC(5,2) is DECIMAL(5,2)."""
+    if sql_type.name == "NUMERIC":
+        return f"DECIMAL({sql_type.args[0]},{sql_type.args[1]})"
+    return _SPARK_NAMES.get(sql_type.name, sql_type.name)
+
+
+def quote(text: str) -> str:
+    """Write a text as a Spark SQL string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def literal(value: Scalar, sql_type: SqlType) -> str:
+    """Write a constant as a literal of a column's type."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"CAST({quote(text)} AS {spark_name(sql_type)})"
+
+
+def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool = True) -> str:
+    """Return SQL that casts the text `raw`, NULL where it does not fit.
+
+    Decimals round half up; a text longer than its column, a fraction for a whole number and a number for a date do not
+    fit. Timestamps without zone are UTC. Only a `thorough` cast takes `5.0` or `5e0` for a whole number.
+    """
+    name = spark_name(sql_type)
+    if sql_type.is_integer and not thorough:
+        return f"try_cast({raw} AS {name})"
+    if sql_type.is_integer:
+        number = f"try_cast({raw} AS DECIMAL(38,6))"
+        return f"coalesce(try_cast({raw} AS {name}), IF({number} = floor({number}), try_cast({number} AS {name}), NULL))"
+    if sql_type.name == "NUMERIC":
+        return f"try_cast({raw} AS {name})"
+    if sql_type.name == "DOUBLE":
+        return f"IF(abs(try_cast({raw} AS DOUBLE)) < double('Infinity'), try_cast({raw} AS DOUBLE), NULL)"
+    if sql_type.name == "BOOLEAN":
+        return f"CASE lower({raw}) WHEN 'true' THEN true WHEN 'false' THEN false END"
+    if pattern is not None:
+        return f"CAST(try_to_timestamp({raw}, {quote(pattern)}) AS {name})"
+    if sql_type.name == "DATE":
+        return f"IF(length({raw}) = 10, try_cast({raw} AS DATE), NULL)"
+    if sql_type.name == "TIMESTAMPTZ":
+        return f"IF(length({raw}) >= 16, try_cast({raw} AS TIMESTAMP), NULL)"
+    if sql_type.name == "JSONB":
+        return f"IF(try_parse_json({raw}) IS NOT NULL, {raw}, to_json({raw}))"
+    return f"IF(length({raw}) <= {sql_type.args[0]}, {raw}, NULL)" if sql_type.args else raw
+
+
+def _compare(raw: str, operator: str, value: Scalar) -> str:
+    if isinstance(value, bool):
+        text = str(value).lower()
+        return f"{raw} {operator} '{text}'"
+    if isinstance(value, str):
+        return f"{raw} {operator} {quote(value)}"
+    return f"try_cast({raw} AS DOUBLE) {operator} {float(value)!r}D"
+
+
+def filter_sql(node: Filter, value_of: Callable[[JsonPath], str]) -> str:
+    """Return SQL of a filter, never NULL: a comparison with a missing path is false. `value_of` gives a path's SQL."""
+    if not isinstance(node, Comparison):
+        inner = [f"({filter_sql(operand, value_of)})" for operand in node.operands]
+        return f"NOT {inner[0]}" if node.operator == "not" else f" {node.operator.upper()} ".join(inner)
+    raw = value_of(node.path)
+    if node.operator == "exists":
+        return f"{raw} IS NOT NULL"
+    if node.operator == "in":
+        values = node.value if isinstance(node.value, tuple) else ()
+        either = " OR ".join(_compare(raw, "=", v) for v in values)
+        return f"coalesce({either}, false)"
+    assert node.value is not None and not isinstance(node.value, tuple)
+    operator = {"==": "=", "!=": "<>"}.get(node.operator, node.operator)
+    return f"coalesce({_compare(raw, operator, node.value)}, false)"

@@ -1,0 +1,274 @@
+"""The gate of the raw store: the bytes of a response become a capture, or a rejection with its reason."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal
+
+import orjson
+
+from mlb_platform.mapping.paths import parse_path
+from mlb_platform.mapping.resolve import ResolvedMapping, path_list
+from mlb_platform.mapping.shape import document_tree, source_steps
+from resources.raw_store import RawCapture
+
+MAX_BYTES = 200_000_000
+"""The largest payload taken: PostgreSQL's jsonb ends at 256 MB, and a feed has 2."""
+
+Steps = tuple[str, ...]
+Container = Literal["object", "array", "any"]
+
+_ENTITY_NUMBER = re.compile(r"-?\d{1,19}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_TITLE = re.compile(rb"<title[^>]*>([^<]{1,120})", re.IGNORECASE)
+_EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """What a payload of one endpoint method must look like.
+
+    `entity_paths` and `partition_paths` are steps from the document, tried in order; `required` are its top-level
+    members and what they must be.
+    """
+
+    endpoint: str
+    method: str
+    raw_table: str
+    entity_paths: tuple[Steps, ...]
+    entity_type: str = "TEXT"
+    partition_paths: tuple[Steps, ...] = ()
+    required: Mapping[str, Container] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """endpoint/method."""
+        return f"{self.endpoint}/{self.method}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is known of the request: where the bytes came from, when they were received, and what was asked for."""
+
+    source: str
+    captured_at: datetime
+    entity_id: str | None = None
+    params: dict[str, object] = field(default_factory=dict)
+    url: str | None = None
+    status_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a payload is not stored, how it begins, and the hash of its bytes."""
+
+    source: str
+    endpoint: str
+    method: str
+    reason: str
+    excerpt: str
+    content_hash: str
+
+
+class _Refused(Exception):
+    """The reason a payload is refused for."""
+
+
+def gate_spec(mapping: ResolvedMapping) -> GateSpec:
+    """Return what payloads of a mapping must look like.
+
+    Without `source.required` in the mapping, the members that its arrays, objects and partition date lie in are
+    required.
+    """
+    source = mapping.config.source
+    tree = document_tree(mapping).children
+    partition = tuple(parse_path(p).steps for p in path_list(mapping.partition)) if mapping.partition else ()
+    required = list(source.required)
+    if not required:
+        found = [source_steps(s)[:1] for t in mapping.targets for s in t.config.row_sources]
+        found += [steps[:1] for steps in partition if len(steps) > 1]
+        required = [name for (name,) in dict.fromkeys(s for s in found if s) if name in tree]
+    kinds: dict[str, Container] = {"object": "object", "members": "object", "array": "array"}
+    return GateSpec(
+        endpoint=source.endpoint,
+        method=source.method,
+        raw_table=source.raw_table,
+        entity_paths=tuple(parse_path(p).steps for p in path_list(mapping.entity_key)),
+        entity_type=mapping.entity_key.type,
+        partition_paths=partition,
+        required={name: kinds.get(tree[name].kind, "any") if name in tree else "any" for name in required},
+    )
+
+
+def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejection:
+    """Return the capture that `body` (plain or gzipped JSON) is, or why it is none.
+
+    A missing or malformed partition date is no reason: such a capture is kept without date.
+    """
+    raw = body
+    try:
+        if request.status_code is not None and request.status_code >= 400:
+            raise _Refused(f"the answer has HTTP status {request.status_code}")
+        raw = decompress(body)
+        text = raw.removeprefix(b"\xef\xbb\xbf")
+        document = _parse(text)
+        entity_key = _entity_key(document, request, spec)
+        _check_members(document, spec)
+        canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        _check_storable(text, canonical)
+    except _Refused as refused:
+        return reject(raw, request.source, spec.endpoint, spec.method, str(refused))
+    return RawCapture(
+        entity_key=entity_key,
+        endpoint=spec.endpoint,
+        method=spec.method,
+        params=request.params,
+        url=request.url,
+        status_code=request.status_code,
+        captured_at=request.captured_at,
+        partition_date=_partition_date(document, spec),
+        content_hash=hashlib.sha256(canonical).hexdigest(),
+        data=text,
+    )
+
+
+def reject(body: bytes, source: str, endpoint: str, method: str, reason: str) -> Rejection:
+    """Return the rejection of `body` for `reason`."""
+    start = " ".join(body[: 4 * _EXCERPT].decode("utf-8", errors="replace").split())
+    excerpt = "".join(c if c.isprintable() else "\ufffd" for c in start[:_EXCERPT])
+    return Rejection(source, endpoint, method, reason, excerpt, hashlib.sha256(body).hexdigest())
+
+
+def decompress(body: bytes) -> bytes:
+    """Return the content of `body` where it is gzipped, else `body`. Raises _Refused for a broken or huge one."""
+    if body[:2] == b"\x1f\x8b":
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+                body = file.read(MAX_BYTES + 1)
+        except EOFError as error:
+            raise _Refused("the gzip file is truncated") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise _Refused(f"the gzip file is broken: {error}") from error
+    if len(body) > MAX_BYTES:
+        raise _Refused(f"the payload is larger than {MAX_BYTES // 1_000_000} MB")
+    return body
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    start = text[:64].lstrip().lower()
+    if not text.strip():
+        raise _Refused("the payload is empty")
+    if start.startswith(b"<"):
+        title = _TITLE.search(text[:4096])
+        named = f" titled {title[1].decode(errors='replace').strip()!r}" if title else ""
+        kind = "XML" if start.startswith(b"<?xml") else "an HTML page"
+        raise _Refused(f"{kind}{named} instead of JSON")
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        if "end of data" in error.msg:
+            raise _Refused(f"truncated JSON: it ends in the middle, at {where}, after {len(text)} bytes") from error
+        raise _Refused(f"not JSON: {error.msg} at {where}") from error
+    if not isinstance(document, dict):
+        kind = "an array" if isinstance(document, list) else f"the value {str(document)[:40]!r}"
+        raise _Refused(f"another shape: the payload is {kind}, not a JSON object")
+    return document
+
+
+def _find(document: Any, steps: Steps) -> Any:
+    for step in steps:
+        document = document.get(step) if isinstance(document, dict) else None
+    return document
+
+
+def _first(document: Any, paths: tuple[Steps, ...]) -> Any:
+    """Return the first value of these paths that is there and not null."""
+    return next((v for v in (_find(document, steps) for steps in paths) if v is not None), None)
+
+
+def _entity_key(document: dict[str, Any], request: Request, spec: GateSpec) -> str:
+    if not spec.entity_paths:
+        if request.entity_id is None:
+            raise _Refused("no id: neither the request nor the mapping's paths give one")
+        return request.entity_id
+    name = " or ".join(".".join(steps) for steps in spec.entity_paths)
+    value = _first(document, spec.entity_paths)
+    if value is None:
+        members = ", ".join(list(document)[:5]) or "none"
+        message = document.get("message")
+        said = f"; it says {message[:120]!r}" if isinstance(message, str) else ""
+        raise _Refused(f"another shape: no {name} in the payload (its members: {members}{said})")
+    key = _as_key(value, spec.entity_type)
+    if key is None:
+        raise _Refused(f"{name} is {str(value)[:40]!r}, which is no {spec.entity_type}")
+    asked = request.entity_id
+    if asked is not None and (_as_key(asked, spec.entity_type) or asked) != key:
+        raise _Refused(f"the payload is of {name} {key}, but {asked} was asked for")
+    return key
+
+
+def _as_key(value: Any, sql_type: str) -> str | None:
+    """Return the text of an id of this type (1.0 and "01" are the BIGINT 1), or None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if sql_type not in ("SMALLINT", "INT", "BIGINT"):
+        return str(value).strip() or None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else None
+    text = str(value).strip()
+    if not _ENTITY_NUMBER.fullmatch(text):
+        return None
+    limit = {"SMALLINT": 15, "INT": 31, "BIGINT": 63}[sql_type]
+    return str(int(text)) if -(2**limit) <= int(text) < 2**limit else None
+
+
+def _check_members(document: dict[str, Any], spec: GateSpec) -> None:
+    for name, wanted in spec.required.items():
+        value = document.get(name)
+        kind = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else None
+        if value is None:
+            raise _Refused(f"another shape: the payload has no {name}")
+        if kind is None or wanted not in ("any", kind):
+            raise _Refused(f"another shape: {name} is no JSON {'object or array' if wanted == 'any' else wanted}")
+
+
+def _check_storable(text: bytes, canonical: bytes) -> None:
+    """Refuse what jsonb cannot hold, and what two readers would read differently."""
+    if b"\\u0000" in canonical and _NUL.search(canonical):
+        raise _Refused("a text in it has the character U+0000, which PostgreSQL cannot store")
+    # Only a payload that is longer than its canonical form can have a member twice: the others need no second look.
+    if len(text.strip()) > len(canonical):
+        try:
+            json.loads(text, object_pairs_hook=_refuse_repeats, parse_int=_number, parse_float=_number)
+        except RecursionError as error:
+            raise _Refused("the JSON is nested too deeply") from error
+
+
+def _number(_: str) -> None:
+    """Leave numbers unread: only the names count."""
+
+
+def _refuse_repeats(members: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in members]
+    if len(set(names)) != len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise _Refused(f"ambiguous JSON: an object in it has the member {twice[:60]!r} twice")
+
+
+def _partition_date(document: dict[str, Any], spec: GateSpec) -> date | None:
+    value = _first(document, spec.partition_paths)
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None

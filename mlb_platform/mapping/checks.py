@@ -1,0 +1,155 @@
+"""What only the whole of a mapping can get wrong: every problem with the place in the file it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+from mlb_platform.mapping.filters import filter_paths, parse_filter
+from mlb_platform.mapping.models import FieldDefinition, MappingConfig, TargetTable
+from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
+from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition
+from mlb_platform.mapping.sql import columns_of
+
+Location = tuple[str | int, ...]
+Level = Literal["error", "warning"]
+Finding = tuple[Location, str, Level]
+
+
+def find_problems(config: MappingConfig) -> Iterator[Finding]:
+    """Yield (location in the file, what is wrong and what to do, level) for one mapping."""
+    entity = infer_entity_key(config)
+    if entity is None:
+        yield (
+            ("source",),
+            "no entity key: declare source.entity_key (name, type, json_path), or a target with one row a document "
+            "and a one-column primary_key that has a json_path",
+            "error",
+        )
+        return
+    partition = infer_partition(config)
+    if partition is not None and partition.type != "DATE":
+        yield ("source",), f"the partition column {partition.name} must be a DATE, not {partition.type}", "error"
+    inherited = {entity.name, *TECHNICAL, *([partition.name] if partition else [])}
+    for name, count in Counter(t.name for t in config.targets).items():
+        if count > 1:
+            yield ("targets", [t.name for t in config.targets].index(name)), f"target {name} is defined {count} times", "error"
+    for i, target in enumerate(config.targets):
+        for location, message, level in _target_problems(target, inherited, config):
+            yield ("targets", i, *location), message, level
+
+
+def _target_problems(target: TargetTable, inherited: set[str], config: MappingConfig) -> Iterator[Finding]:
+    names = [f.name for f in target.fields]
+    known = set(names) | inherited
+    for name, count in Counter(names).items():
+        if count > 1:
+            second = [i for i, n in enumerate(names) if n == name][1]
+            yield ("fields", second), f"column {name} is defined {count} times in {target.name}", "error"
+    for i, column in enumerate(target.primary_key):
+        if column not in known:
+            yield ("primary_key", i), f"key column {column} of {target.name} is not mapped", "error"
+    for i, column in enumerate(target.upsert_keys or []):
+        if column not in {*target.primary_key, "captured_at"}:
+            yield (
+                ("upsert_keys", i),
+                f"upsert_keys may name key columns and captured_at only, not {column}: they confirm the key",
+                "error",
+            )
+    partition = infer_partition(config)
+    if target.partition_by is not None and (partition is None or partition.name != target.partition_by):
+        yield ("partition_by",), f"partition_by {target.partition_by} of {target.name} is no partition column of the source", "error"
+    if not target.description:
+        yield (), f"target {target.name} has no description", "warning"
+    scope = target.merge_scope or config.source.merge_scope
+    if scope and scope.key not in known:
+        yield ("merge_scope",), f"merge_scope key {scope.key} is not a column of {target.name}", "error"
+    for i, f in enumerate(target.fields):
+        for location, message, level in _field_problems(f, target, known):
+            yield ("fields", i, *location), message, level
+    for i, source in enumerate(target.row_sources):
+        where: Location = ("sources", i) if target.sources is not None else ()
+        if source.filter:
+            yield from _filter_problems(source.filter, target, (*where, "filter"))
+    if target.filter:
+        yield from _filter_problems(target.filter, target, ("filter",))
+    for i, r in enumerate(target.relationships):
+        for column in r.from_fields:
+            if column not in known:
+                yield ("relationships", i), f"relationship to {r.to_table} names unknown column {column}", "error"
+    for i, index in enumerate(target.indexes):
+        for column in index.columns:
+            if column not in known:
+                yield ("indexes", i), f"index names unknown column {column}", "error"
+    for i, rule in enumerate(target.data_quality):
+        try:
+            used = [*rule.needs, *(columns_of(rule.rule) if rule.rule else [])]
+        except ValueError as error:
+            yield ("data_quality", i), f"rule {error}", "error"
+            continue
+        for column in dict.fromkeys(used):
+            if column not in known:
+                yield ("data_quality", i), f"rule {rule.label!r} names unknown column {column}", "error"
+    for label, count in Counter(r.label for r in target.data_quality).items():
+        if count > 1:
+            yield ("data_quality",), f"rule {label!r} is defined {count} times in {target.name}", "error"
+
+
+def _field_problems(f: FieldDefinition, target: TargetTable, known: set[str]) -> Iterator[Finding]:
+    if f.name == "lineage_metadata":
+        yield (), "lineage_metadata is written by the platform and cannot be mapped", "error"
+    if f.source_field is not None and f.source_field not in RAW_COLUMNS:
+        yield ("source_field",), f"raw column {f.source_field} does not exist: use one of {', '.join(RAW_COLUMNS)}", "error"
+    if f.expression is not None and f.name != "transform_timestamp":
+        yield from _expression_problems(f, target, known)
+    if not f.description and f.name not in known - {x.name for x in target.fields} and f.name not in TECHNICAL:
+        yield (), f"column {target.name}.{f.name} has no description", "warning"
+    for text in f.paths:
+        for message in _path_problems(parse_path(text), target):
+            yield ("json_path",), message, "error"
+    if f.element is not None:
+        for message in _path_problems(parse_path(f.element.array_source), target):
+            yield ("element",), message, "error"
+
+
+def _expression_problems(f: FieldDefinition, target: TargetTable, known: set[str]) -> Iterator[Finding]:
+    expressions = {x.name for x in target.fields if x.expression is not None}
+    try:
+        used = columns_of(str(f.expression))
+    except ValueError as error:
+        yield ("expression",), str(error), "error"
+        return
+    for column in used:
+        if column not in known:
+            yield ("expression",), f"expression of {f.name} names unknown column {column}", "error"
+        elif column in expressions or column in TECHNICAL:
+            yield ("expression",), f"expression of {f.name} uses {column}, which is itself an expression or technical", "error"
+    if re.search(r"\b(current_timestamp|now|rand|uuid|current_date)\s*\(", str(f.expression), re.IGNORECASE):
+        yield ("expression",), f"expression of {f.name} is not deterministic: a re-run would change every row", "error"
+
+
+def _filter_problems(text: str, target: TargetTable, where: Location) -> Iterator[Finding]:
+    for path in filter_paths(parse_filter(text)):
+        for message in _path_problems(path, target):
+            yield where, message, "error"
+
+
+def _depth(steps: tuple[str, ...]) -> int:
+    return sum(s in (ITEMS, MEMBERS) for s in steps)
+
+
+def _path_problems(path: JsonPath, target: TargetTable) -> Iterator[str]:
+    if path.anchor == "lookup" and path.lookup not in target.lookups:
+        yield f"path {path} uses look-up {path.lookup}, which {target.name} does not define"
+    for source in target.row_sources:
+        text = source.array_source or source.object_source
+        steps = parse_path(text, wildcards=True).steps if text else ()
+        depth = _depth(steps if not steps or steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS))
+        if path.anchor == "parent" and path.level > depth:
+            yield f"path {path} climbs {path.level} levels, but rows of {target.name} lie {depth} deep"
+        if path.anchor == "key" and source.object_source is None:
+            yield f"$key is for object_source; {target.name} reads {text or 'the document'}"
+        if path.anchor == "position" and text is None:
+            yield f"$position is for rows of an array or object; {target.name} has one row a document"

@@ -1,0 +1,216 @@
+"""Load mapping files: every error of every file at once, each with file, line, column and reason."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from mlb_platform.mapping.checks import find_problems
+from mlb_platform.mapping.models import MappingConfig
+from mlb_platform.mapping.resolve import ResolvedMapping, resolve
+
+@dataclass(frozen=True, order=True)
+class MappingProblem:
+    """One finding in a mapping file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    level: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.level}: {self.message}"
+
+
+class MappingError(ValueError):
+    """Mapping files with errors: `problems` holds all of them, over all files."""
+
+    def __init__(self, problems: Iterable[MappingProblem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def _find_duplicates(node: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key, f"key {key.value!r} stands twice in one object"
+            seen.add(key.value)
+            yield from _find_duplicates(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _find_duplicates(item)
+
+
+def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:
+    """Return where in the file a location is: its node, or the nearest one above that exists."""
+    node, mark = root, root.start_mark
+    for step in location:
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            mark = node.start_mark
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(step):
+                    node, mark = value, key.start_mark
+                    break
+    return mark
+
+
+def _model_problems(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield (location, reason) of what pydantic found, in the words of the mapping language."""
+    for e in error.errors():
+        union = [s for s in e["loc"] if isinstance(s, str) and ("[" in s or s in ("str", "int", "float", "bool"))]
+        if union and e["type"] != "value_error":
+            continue
+        location = tuple(s for s in e["loc"] if not (isinstance(s, str) and ("[" in s or s.startswith("function-"))))
+        message = e["msg"].removeprefix("Value error, ")
+        if e["type"] == "extra_forbidden":
+            message = f"unknown key {location[-1]!r}"
+        elif e["type"] == "missing":
+            message = f"missing key {location[-1]!r}"
+        elif e["type"] != "value_error":
+            message = f"{'.'.join(map(str, location))}: {message}"
+        yield location, message
+
+
+def _without_errors(data: dict[str, Any], error: ValidationError) -> MappingConfig | None:
+    """Return the mapping with what is wrong taken out, so that the rest can be checked in the same go."""
+    rest = copy.deepcopy(data)
+    for e in error.errors():
+        location = e["loc"]
+        if e["type"] == "extra_forbidden":
+            holder: Any = rest
+            for step in location[:-1]:
+                holder = holder[step] if isinstance(holder, list | dict) and not _is_tag(step, holder) else holder
+            if isinstance(holder, dict):
+                holder.pop(location[-1], None)
+        elif len(location) >= 4 and location[0] == "targets" and location[2] in ("fields", "data_quality"):
+            items = rest["targets"][location[1]][location[2]]
+            j = int(location[3])
+            name = items[j].get("name") if isinstance(items[j], dict) else None
+            items[j] = (
+                {"name": name or f"invalid_{j}", "type": "TEXT", "json_path": "$.x", "description": "x"}
+                if location[2] == "fields"
+                else {"rule": "true", "name": f"invalid {j}"}
+            )
+    try:
+        return MappingConfig.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _is_tag(step: str | int, holder: Any) -> bool:
+    return isinstance(holder, dict) and step not in holder
+
+
+def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingProblem]]:
+    """Load one mapping from YAML text; `file` is the name problems are reported under."""
+
+    def problem(mark: yaml.Mark, message: str, level: Literal["error", "warning"] = "error") -> MappingProblem:
+        return MappingProblem(file, mark.line + 1, mark.column + 1, message, level)
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data: Any = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark or yaml.Mark(file, 0, 0, 0, None, None)
+        return None, [problem(mark, f"not YAML: {error.problem}")]
+    except yaml.YAMLError as error:
+        return None, [MappingProblem(file, 1, 1, f"not YAML: {error}")]
+    if root is None or not isinstance(data, dict):
+        return None, [MappingProblem(file, 1, 1, "a mapping file holds one object with version, source and targets")]
+    problems = [problem(node.start_mark, message) for node, message in _find_duplicates(root)]
+    try:
+        config: MappingConfig | None = MappingConfig.model_validate(data)
+    except ValidationError as error:
+        problems += dict.fromkeys(problem(_mark(root, loc), message) for loc, message in _model_problems(error))
+        config = _without_errors(data, error)
+        if config is not None:
+            problems += [problem(_mark(root, loc), message, level) for loc, message, level in find_problems(config)]
+        return None, problems
+    problems += [problem(_mark(root, loc), message, level) for loc, message, level in find_problems(config)]
+    return config, problems
+
+
+def load_file(path: Path) -> MappingConfig:
+    """Load one mapping file; raise MappingError with all its errors (warnings do not raise)."""
+    config, problems = load_text(path.read_text("utf-8"), str(path))
+    errors = [p for p in problems if p.level == "error"]
+    if errors or config is None:
+        raise MappingError(errors)
+    return config
+
+
+def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[MappingProblem]]:
+    """Load many files; return those that load, and all problems, with those only several files together have."""
+    configs: dict[Path, MappingConfig] = {}
+    problems: list[MappingProblem] = []
+    owners: dict[str, Path] = {}
+    for path in paths:
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(MappingProblem(str(path), 1, 1, f"cannot be read: {error}"))
+            continue
+        config, found = load_text(text, str(path))
+        problems += found
+        if config is None or any(p.level == "error" for p in found):
+            continue
+        for name in [f"mapping {config.name}", *(t.name for t in config.targets)]:
+            if name in owners:
+                problems.append(MappingProblem(str(path), 1, 1, f"{name} is also defined in {owners[name]}"))
+            owners.setdefault(name, path)
+        configs[path] = config
+    return configs, sorted(problems)
+
+
+def mapping_files(folder: Path) -> list[Path]:
+    """Return the mapping files of a folder: ENDPOINT/METHOD.yaml, exports aside."""
+    return sorted(
+        p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name != "exports"
+    )
+
+
+class MappingRegistry:
+    """All mappings of a folder, loaded once and resolved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._mappings: dict[str, ResolvedMapping] | None = None
+
+    @property
+    def mappings(self) -> dict[str, ResolvedMapping]:
+        """Mappings by `endpoint/method`; raise MappingError with all errors of all files."""
+        if self._mappings is None:
+            files = mapping_files(self.folder)
+            if not files:
+                raise MappingError([MappingProblem(str(self.folder), 1, 1, "no mapping files (ENDPOINT/METHOD.yaml) here")])
+            configs, problems = lint_files(files)
+            errors = [p for p in problems if p.level == "error"]
+            if errors:
+                raise MappingError(errors)
+            self._mappings = {c.name: resolve(c) for c in configs.values()}
+        return self._mappings
+
+    def get(self, name: str) -> ResolvedMapping:
+        """Return one mapping by `endpoint/method`; raise KeyError that lists those there are."""
+        if name not in self.mappings:
+            raise KeyError(f"no mapping {name!r}; there are: {', '.join(sorted(self.mappings))}")
+        return self.mappings[name]
+
+    def table_owner(self, table: str) -> ResolvedMapping:
+        """Return the mapping that provides a table; raise KeyError that lists the tables there are."""
+        for mapping in self.mappings.values():
+            if table in mapping.by_name:
+                return mapping
+        known = sorted(t for m in self.mappings.values() for t in m.by_name)
+        raise KeyError(f"no table {table!r}; there are: {', '.join(known)}")

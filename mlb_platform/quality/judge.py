@@ -1,0 +1,140 @@
+"""Judge the rows in hand: rules over one row from their bits, rules over several rows in DuckDB on the same Arrow data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlb_platform.mapping.models import DataQualityRule
+from mlb_platform.mapping.resolve import ResolvedTarget
+from mlb_platform.mapping.sql import columns_of
+from mlb_platform.quality.findings import SAMPLES, Finding
+from mlb_platform.quality.rules import RowRule, row_rules, set_rules
+
+
+class JudgedRows(Protocol):
+    """Rows of one table over several captures, with the bits of the row rules each breaks."""
+
+    @property
+    def target(self) -> ResolvedTarget: ...  # noqa: D102
+    @property
+    def rows(self) -> pa.Table: ...  # noqa: D102
+    @property
+    def broken(self) -> pa.Int64Array: ...  # noqa: D102
+
+
+def _quoted(columns: Iterable[str], alias: str = "") -> str:
+    return ", ".join(f'{alias}"{c}"' for c in columns)
+
+
+class Judge:
+    """Finds broken rules in the rows of the tables it is given; `raw_id` is the column that tells captures apart."""
+
+    def __init__(self, tables: Sequence[JudgedRows], raw_id: str) -> None:
+        self.tables = tables
+        self.raw_id = raw_id
+        self._connection = duckdb.connect(config={"threads": 2})
+        self._names = {t.target.name: f"t{i}" for i, t in enumerate(tables)}
+        for t in tables:
+            self._connection.register(self._names[t.target.name], t.rows)
+
+    def findings(self) -> list[Finding]:
+        """Return every broken rule by capture."""
+        found: list[Finding] = []
+        for t in self.tables:
+            checked = dict(zip(*self._counts(t.rows), strict=True))
+            for n, rule in enumerate(row_rules(t.target)):
+                found += self._row_findings(t, n, rule, checked)
+            for set_rule in set_rules(t.target):
+                found += self._set_findings(t, set_rule, checked)
+        return found
+
+    def _counts(self, rows: pa.Table) -> tuple[list[int], list[int]]:
+        counts = pc.value_counts(rows.column(self.raw_id)) if rows.num_rows else pa.array([], pa.int64())
+        if not rows.num_rows:
+            return [], []
+        return counts.field("values").to_pylist(), counts.field("counts").to_pylist()
+
+    def _row_findings(self, t: JudgedRows, bit: int, rule: RowRule, checked: dict[int, int]) -> list[Finding]:
+        if not len(t.broken):
+            return []
+        mask = pc.not_equal(pc.bit_wise_and(t.broken, pa.scalar(1 << bit, pa.int64())), 0)
+        if not pc.any(mask).as_py():
+            return []
+        used = rule.rule.needs + (columns_of(rule.rule.rule) if rule.rule.rule else [])
+        shown = self._shown(t, used)
+        rows = t.rows.filter(mask).select([self.raw_id, *shown])
+        return self._group(t, rule.rule, rows, checked)
+
+    def _shown(self, t: JudgedRows, used: Iterable[str]) -> list[str]:
+        present = set(t.rows.column_names)
+        return [c for c in dict.fromkeys([*t.target.key, *used]) if c in present]
+
+    def _group(
+        self, t: JudgedRows, rule: DataQualityRule, rows: pa.Table, checked: dict[int, int]
+    ) -> list[Finding]:
+        """Turn the failing rows of one rule into a finding a capture."""
+        found = []
+        for raw_id, failed in zip(*self._counts(rows), strict=True):
+            samples = rows.filter(pc.equal(rows.column(self.raw_id), raw_id)).slice(0, SAMPLES)
+            listed: list[dict[str, Any]] = samples.drop_columns([self.raw_id]).to_pylist()
+            found.append(
+                Finding(
+                    raw_id, t.target.name, rule.label, rule.kind, rule.severity, failed, checked.get(raw_id, failed), listed
+                )
+            )
+        return found
+
+    def _set_findings(self, t: JudgedRows, rule: DataQualityRule, checked: dict[int, int]) -> list[Finding]:
+        query = self._set_query(t, rule)
+        if query is None or not t.rows.num_rows:
+            return []
+        rows = self._connection.sql(query).to_arrow_table()
+        return self._group(t, rule, rows, checked) if rows.num_rows else []
+
+    def _set_query(self, t: JudgedRows, rule: DataQualityRule) -> str | None:
+        """Return SQL of the failing rows; None when the other table is not in hand."""
+        name, raw = self._names[t.target.name], f'"{self.raw_id}"'
+        shown = ", ".join([raw, *(f'"{c}"' for c in self._shown(t, rule.needs))])
+        columns = [c for c in rule.columns if c in t.rows.column_names]
+        present = " AND ".join(f'"{c}" IS NOT NULL' for c in columns) or "true"
+        if rule.kind == "unique":
+            group = ", ".join([raw, _quoted(columns)])
+            return (
+                f"SELECT {shown} FROM {name} WHERE {present} "
+                f"QUALIFY count(*) OVER (PARTITION BY {group}) > 1"
+            )
+        if rule.kind == "ordered":
+            within = ", ".join([raw, *(f'"{c}"' for c in rule.within)])
+            order = _quoted(rule.order_by)
+            falls = " OR ".join(
+                f'"{c}" < max("{c}") OVER (PARTITION BY {within} ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)'
+                for c in columns
+            )
+            return f"SELECT {shown} FROM {name} QUALIFY {falls}"
+        other = self._names.get(str(rule.to_table))
+        if other is None:
+            return None
+        pairs = zip(rule.columns, rule.to_columns, strict=True)
+        same = " AND ".join([f"o.{raw} = t.{raw}", *(f't."{a}" = o."{b}"' for a, b in pairs)])
+        return f"SELECT {shown} FROM {name} t WHERE {present} AND NOT EXISTS (SELECT 1 FROM {other} o WHERE {same})"
+
+
+def duplicate_keys(rows: pa.Table, key: Sequence[str]) -> bool:
+    """Tell whether two rows share a key (NULLs count as equal)."""
+    return bool(rows.num_rows) and rows.group_by(list(key)).aggregate([]).num_rows < rows.num_rows
+
+
+def collapse(rows: pa.Table, key: Sequence[str]) -> tuple[pa.Table, pa.Array | None]:
+    """Drop repeats of identical rows; return the rows, and the positions kept when any were dropped."""
+    if not duplicate_keys(rows, key):
+        return rows, None
+    names = rows.column_names
+    numbered = rows.append_column("_n", pa.array(range(rows.num_rows), pa.int64()))
+    kept = numbered.group_by(names).aggregate([("_n", "min")]).column("_n_min").combine_chunks()
+    kept = kept.take(pc.sort_indices(kept))
+    return rows.take(kept), kept

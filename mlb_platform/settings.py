@@ -1,0 +1,62 @@
+"""The one place that reads the environment. Nothing reads it at import."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Where the platform keeps things and what it talks to; every field is `MLB_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MLB_", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".mlb"), description="Embedded PostgreSQL, lake, Dagster home, logs, jars.")
+    database_url: str | None = Field(default=None, description="External PostgreSQL 17+ instead of the embedded 18.")
+    lake_url: str | None = Field(default=None, description="A path or s3://… instead of HOME/lake.")
+    mappings: Path = Field(default=PROJECT_ROOT / "mapping_configs", description="Folder of mapping files.")
+    spark_master: str = Field(default="local[*]", description="Spark master.")
+    spark_remote: str | None = Field(default=None, description="Spark Connect URL, sc://host:port.")
+    first_partition_date: date = Field(default=date(2008, 1, 1), description="First partition of dated tables.")
+    delta_spark_above_mb: int = Field(default=512, description="Merges larger than this use delta-spark.")
+    games_per_job: int = Field(default=150, ge=1, description="Captures that one Spark job parses at most.")
+
+    @field_validator("home", "mappings")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def lake(self) -> str:
+        """Path or URL of the Delta lake."""
+        return self.lake_url or str(self.home / "lake")
+
+    @property
+    def logs(self) -> Path:
+        """Folder of log files."""
+        return self.home / "logs"
+
+    @property
+    def jars(self) -> Path:
+        """Folder of the Spark jars."""
+        return self.home / "jars"
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME of the platform."""
+        return self.home / "dagster"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Data folder of the embedded PostgreSQL."""
+        return self.home / "postgres"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment; call it when a command starts, never at import."""
+    return Settings()

@@ -1,0 +1,91 @@
+"""Who plays whom, when: fifteen games a date, some dates with a doubleheader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import islice
+
+from mlb_platform.simulator.clubs import CLUBS, Club
+
+GAMES_PER_DATE = 15
+_EPOCH = date(1900, 1, 1)
+_FIRST_PK = 1_000_000
+_LOCAL_STARTS = ((13, 10), (18, 40), (13, 10), (18, 40), (19, 10), (18, 35), (12, 35), (19, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledGame:
+    """A game of the schedule; `start` is the scheduled start in UTC without zone, `local_start` that of the park."""
+
+    pk: int
+    day: date
+    position: int
+    home: Club
+    away: Club
+    game_number: int
+    doubleheader: str
+    start: datetime
+    local_start: datetime
+    moved_from: date | None = None
+
+    @property
+    def makeup_of(self) -> date | None:
+        """Give the date this game was first planned for, when it was moved or makes up for a rained-out one."""
+        if self.moved_from is not None:
+            return self.moved_from
+        return self.day - timedelta(days=1) if self.game_number == 2 else None
+
+    @property
+    def resumed_on(self) -> date | None:
+        """Give the date on which this game, suspended on its own, was finished; else None."""
+        return self.day + timedelta(days=1) if self.position == 6 and self.day.toordinal() % 2 else None
+
+
+def _pairs(day: date) -> list[tuple[Club, Club]]:
+    """Give the fifteen pairings of a date (circle method; a pairing lasts a series of three dates)."""
+    turn = day.toordinal() // 3
+    ring = [1 + (n + turn) % 29 for n in range(29)]
+    order = [0, *ring]
+    pairs = []
+    for n in range(15):
+        one, two = CLUBS[order[n]], CLUBS[order[29 - n]]
+        pairs.append((one, two) if (turn + n) % 2 else (two, one))
+    shift = day.toordinal() * 4 % 15
+    return pairs[shift:] + pairs[:shift]
+
+
+def games_on(day: date) -> list[ScheduledGame]:
+    """Give the fifteen games of a date, in order of their position."""
+    pairs = _pairs(day)
+    kind = ("Y", "N", "S", "N")[day.toordinal() % 4]
+    slots: list[tuple[Club, Club, int, str]] = []
+    if kind == "N":
+        slots = [(home, away, 1, "N") for home, away in pairs]
+    else:
+        home, away = pairs[1]
+        doubled = [(home, away, 1, kind), (home, away, 2, kind)]
+        slots = [(*pairs[0], 1, "N"), *doubled, *((h, a, 1, "N") for h, a in pairs[2:14])]
+    games = []
+    first_pk = _FIRST_PK + (day - _EPOCH).days * 20
+    for position, (home, away, number, double) in enumerate(slots):
+        hour, minute = _LOCAL_STARTS[(position + day.toordinal()) % len(_LOCAL_STARTS)]
+        if double != "N":
+            hour, minute = ((12, 35) if number == 1 else (18, 10)) if double == "S" else ((12, 5), (17, 5))[number - 1]
+        local = datetime(day.year, day.month, day.day, hour, minute)
+        start = local - timedelta(hours=home.offset_on(day))
+        games.append(ScheduledGame(first_pk + position, day, position, home, away, number, double, start, local))
+    return games
+
+
+def schedule(games: int, first_date: date) -> Iterator[ScheduledGame]:
+    """Give that many games: fifteen on the first date, then the next date."""
+
+    def endless() -> Iterator[ScheduledGame]:
+        day = first_date
+        while True:
+            yield from games_on(day)
+            day += timedelta(days=1)
+
+    return islice(endless(), max(games, 0))

@@ -1,0 +1,138 @@
+"""Where tables lie in a lake, and reading them: open one, list its files, query them all by DuckDB."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as pa_dataset
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow import fs
+
+from resources.errors import PlatformError
+
+NORMALIZED = "normalized"
+COMMIT_ID = "userMetadata"
+"""Where a commit carries its batch: Spark's name for it, so that its DESCRIBE HISTORY shows ours too."""
+
+
+class LakeError(PlatformError):
+    """A lake, or a table in it, that cannot be read or written; names the path."""
+
+
+def table_uri(lake: str, table: str) -> str:
+    """Return the place of `schema.table` in a lake; an absolute path for a local one."""
+    parts = table.split(".")
+    if len(parts) != 2 or not all(parts):
+        raise PlatformError(f"table name {table!r} is not schema.table")
+    return "/".join([_root(lake), *parts])
+
+
+def _root(lake: str) -> str:
+    if is_remote(lake):
+        return f"{lake.rstrip('/')}/{NORMALIZED}"
+    return str(Path(lake.removeprefix("file://")).expanduser().absolute() / NORMALIZED)
+
+
+def is_remote(lake: str) -> bool:
+    """Tell whether a lake is an object store rather than a folder."""
+    return "://" in lake and not lake.startswith("file://")
+
+
+def open_table(lake: str, table: str) -> DeltaTable | None:
+    """Open the newest version of a table; None if there is none."""
+    uri = table_uri(lake, table)
+    if not is_remote(lake) and not (Path(uri) / "_delta_log").is_dir():
+        return None
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise lake_error(uri, error) from error
+
+
+def lake_error(place: str, error: Exception) -> LakeError:
+    """Say in one line what went wrong where, and what to do."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for sign, advice in (
+        ("Permission denied", "is not writable: give this user write permission, or set MLB_LAKE_URL to another place"),
+        ("Read-only file system", "is read-only: set MLB_LAKE_URL to a place that can be written"),
+        ("No space left on device", "is on a full disk: free some space, then run it again (nothing is half done)"),
+        ("Not a directory", "is no folder: a file is in its way; set MLB_LAKE_URL to another place"),
+    ):
+        if sign in text:
+            return LakeError(f"Delta table {place} {advice}")
+    return LakeError(f"Delta table {place}: {text[:300]}")
+
+
+def dataset(table: DeltaTable) -> pa_dataset.Dataset:
+    """Return a table's current files as an Arrow dataset with the table's schema; nothing is read yet.
+
+    File statistics come from the files: those of the log are typed as string views, which Arrow cannot compare.
+    """
+    whole = table.to_pyarrow_dataset()
+    fragments = [whole.format.make_fragment(part.path, filesystem=whole.filesystem) for part in whole.get_fragments()]
+    return pa_dataset.FileSystemDataset(fragments, whole.schema, whole.format, whole.filesystem)
+
+
+def file_list(table: DeltaTable) -> list[str]:
+    """Return the addresses of a table's current data files."""
+    return table.file_uris()
+
+
+def find_commit(table: DeltaTable, batch_id: uuid.UUID, after: int) -> dict[str, Any] | None:
+    """Return the commit, of a version above `after`, that carries `batch_id`: its version and metrics; None if none."""
+    behind = table.version() - after
+    if behind <= 0:
+        return None
+    for commit in table.history(behind):
+        if commit.get(COMMIT_ID) == str(batch_id) and int(commit["version"]) > after:
+            return commit
+    return None
+
+
+def lake_tables(lake: str) -> Iterator[str]:
+    """Yield the names, schema.table, of the tables in a lake, in order."""
+    root = _root(lake)
+    if is_remote(lake):
+        store, base = fs.FileSystem.from_uri(root)
+        entries = store.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+        paths = [entry.path[len(base) :].strip("/") for entry in entries]
+        found = {match[1] for path in paths if (match := re.fullmatch(r"([^/]+/[^/]+)/_delta_log/.+", path))}
+    else:
+        found = {str(log.parent.relative_to(root)) for log in Path(root).glob("*/*/_delta_log")}
+    yield from sorted(name.replace("/", ".") for name in found)
+
+
+def lake_connection(lake: str) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection with every table of the lake as a view `schema.table`.
+
+    Only the Delta logs are read here; a query reads the columns and files it needs, of the version there is now.
+    """
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    for name in lake_tables(lake):
+        table = open_table(lake, name)
+        if table is None:
+            continue
+        schema, short = (part.replace('"', '""') for part in name.split("."))
+        source = f"lake {name}"
+        connection.register(source, dataset(table))
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        quoted = source.replace('"', '""')
+        connection.execute(f'CREATE VIEW "{schema}"."{short}" AS SELECT * FROM "{quoted}"')
+    return connection
+
+
+def read_table(table: DeltaTable, columns: Sequence[str], where: str | None = None) -> pa.Table:
+    """Read columns of the rows that fulfil the SQL condition `where`; files that cannot hold such rows are not read."""
+    names = {field.name: field.type for field in pa.schema(table.schema().to_arrow())}
+    found = pa.RecordBatchReader.from_stream(table.scan(columns=list(columns), predicate=where)).read_all()
+    return found.select(list(columns)).cast(pa.schema((name, names[name]) for name in columns))

@@ -1,0 +1,205 @@
+"""The merge contract that every sink keeps: what is merged, by which key and scope, and what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+SOURCE_CAPTURED_AT = "source_captured_at"
+TRANSFORM_TIMESTAMP = "transform_timestamp"
+LINEAGE_METADATA = "lineage_metadata"
+TECHNICAL_COLUMNS = (SOURCE_CAPTURED_AT, TRANSFORM_TIMESTAMP, LINEAGE_METADATA)
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """One column: `sql_type` in the mapping's spelling (BIGINT, VARCHAR(50), NUMERIC(5,2), TIMESTAMPTZ, JSONB, …).
+
+    A technical column is written with its row but never decides whether a row has changed.
+    """
+
+    name: str
+    sql_type: str
+    nullable: bool = True
+    description: str = ""
+    technical: bool = False
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """A secondary index over `columns`; `method` as in PostgreSQL (btree, gin, brin, hash)."""
+
+    columns: tuple[str, ...]
+    method: str = "btree"
+    unique: bool = False
+
+
+@dataclass(frozen=True)
+class ReferenceSpec:
+    """A relationship from `columns` to `to_columns` of `to_table`; metadata, never an enforced constraint."""
+
+    columns: tuple[str, ...]
+    to_table: str
+    to_columns: tuple[str, ...]
+    kind: str = "many_to_one"
+
+
+@dataclass(frozen=True)
+class MergeSpec:
+    """How one table is merged.
+
+    `key` identifies a row; `scope` is the column whose value is merged as one unit (game_pk for a feed); `partition`
+    is the partition date column; `snapshot` says that a capture is complete for its scope, so rows it lacks vanish.
+    `derivation_hash` identifies how the rows were derived (paths, types, filters, keys and rules).
+    """
+
+    table: str
+    columns: tuple[ColumnSpec, ...]
+    key: tuple[str, ...]
+    scope: str
+    partition: str | None
+    snapshot: bool
+    derivation_hash: str = ""
+    description: str = ""
+    indexes: tuple[IndexSpec, ...] = ()
+    references: tuple[ReferenceSpec, ...] = ()
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns, in table order."""
+        return tuple(c.name for c in self.columns)
+
+    @property
+    def business_columns(self) -> tuple[str, ...]:
+        """Columns that decide whether a row has changed: neither key nor technical."""
+        return tuple(c.name for c in self.columns if not c.technical and c.name not in self.key)
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return plain JSON values, fit for asset metadata; `from_metadata` reads them back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_metadata(cls, value: Mapping[str, Any]) -> MergeSpec:
+        """Build a spec from what `to_metadata` gave (lists are taken for tuples)."""
+        data = dict(value)
+        data["columns"] = tuple(ColumnSpec(**c) for c in data["columns"])
+        data["key"] = tuple(data["key"])
+        data["indexes"] = tuple(IndexSpec(**{**i, "columns": tuple(i["columns"])}) for i in data["indexes"])
+        data["references"] = tuple(
+            ReferenceSpec(**{**r, "columns": tuple(r["columns"]), "to_columns": tuple(r["to_columns"])})
+            for r in data["references"]
+        )
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class ScopeVersion:
+    """The capture of one scope that is offered to a sink: its as-of is (`observed_at`, `content_hash`)."""
+
+    scope: str
+    observed_at: datetime
+    content_hash: str
+    raw_id: int
+    partition: date | None = None
+    passed_over: tuple[int, ...] = ()
+
+    @property
+    def as_of(self) -> tuple[datetime, str]:
+        """What decides which of two captures is newer."""
+        return (self.observed_at, self.content_hash)
+
+
+@dataclass(frozen=True)
+class ScopeState:
+    """What a sink has merged last for one table and scope."""
+
+    scope: str
+    observed_at: datetime
+    content_hash: str
+    raw_id: int
+    derivation_hash: str
+    partition: date | None
+    rows: int
+
+    @property
+    def as_of(self) -> tuple[datetime, str]:
+        """What decides which of two captures is newer."""
+        return (self.observed_at, self.content_hash)
+
+
+@dataclass(frozen=True)
+class MergeBatch:
+    """Rows of one table with every column of its spec, one row a key, and the captures they come from.
+
+    A version without rows in `rows` is an empty scope: under `snapshot` its rows vanish.
+    """
+
+    rows: pa.Table
+    versions: Sequence[ScopeVersion]
+
+
+@dataclass
+class MergeCounts:
+    """What a merge did, as told by the engine; `skipped_stale` counts offered rows of scopes merged newer before."""
+
+    source_rows: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    skipped_stale: int = 0
+
+    @property
+    def unchanged(self) -> int:
+        """Offered rows that were merged already and left untouched."""
+        return self.source_rows - self.inserted - self.updated - self.skipped_stale
+
+    def __add__(self, other: MergeCounts) -> MergeCounts:
+        return MergeCounts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class StaleScope:
+    """A scope whose offered capture is older than the one merged before."""
+
+    scope: str
+    offered_at: datetime
+    merged_at: datetime
+
+
+@dataclass
+class MergeResult:
+    """Counts of one merge, in total and by partition date where the engine tells them, and the scopes skipped."""
+
+    counts: MergeCounts = field(default_factory=MergeCounts)
+    by_partition: dict[date | None, MergeCounts] = field(default_factory=dict)
+    stale: list[StaleScope] = field(default_factory=list)
+
+
+class Sink(Protocol):
+    """One place where tables live. Both sinks keep the same contract; one test suite runs against each."""
+
+    @property
+    def name(self) -> str:
+        """Short name for counts and logs: `postgres` or `delta`."""
+        ...
+
+    def prepare(self, spec: MergeSpec) -> None:
+        """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, if data would be lost."""
+        ...
+
+    def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
+        """Return what was merged last by scope, after healing what an interrupted merge left behind."""
+        ...
+
+    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
+        """Merge `batch` by the contract; the caller holds the lock on its scopes."""
+        ...
+
+    def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
+        """Read the table's rows (of `scopes`, or all) with the spec's columns."""
+        ...

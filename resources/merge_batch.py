@@ -1,0 +1,177 @@
+"""What a sink checks of a batch before it merges it, and how merge counts are kept by scope and partition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.errors import PlatformError
+from resources.merge import (
+    MergeBatch,
+    MergeCounts,
+    MergeResult,
+    MergeSpec,
+    ScopeState,
+    ScopeVersion,
+    StaleScope,
+)
+from resources.sql_types import arrow_type, parse_type
+
+Group = tuple[str, date | None]
+
+
+def arrow_schema(spec: MergeSpec) -> pa.Schema:
+    """Return the Arrow schema of a table: every column of the spec in its order, keys not null."""
+    return pa.schema(
+        pa.field(c.name, arrow_type(c.sql_type), nullable=c.nullable and c.name not in spec.key) for c in spec.columns
+    )
+
+
+def scope_column(spec: MergeSpec, rows: pa.Table) -> pa.ChunkedArray:
+    """Return the text of each row's scope, as in `ScopeVersion.scope`."""
+    return pc.cast(rows[spec.scope], pa.string())
+
+
+def scope_values(spec: MergeSpec, scopes: Sequence[str]) -> pa.Array:
+    """Return scope texts as values of the scope column's type; raise PlatformError for a text that is none."""
+    wanted = next(c for c in spec.columns if c.name == spec.scope)
+    try:
+        return pc.cast(pa.array(scopes, pa.string()), arrow_type(wanted.sql_type))
+    except pa.ArrowException as error:
+        raise PlatformError(f"{spec.table}: a scope is no {wanted.sql_type} ({spec.scope}): {error}") from error
+
+
+def checked_rows(spec: MergeSpec, batch: MergeBatch) -> pa.Table:
+    """Return the batch's rows in the spec's types and order.
+
+    Raise PlatformError where the batch breaks the contract: a column missing or of another type, a null in a column
+    that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version.
+    """
+    _check_spec(spec)
+    rows = _cast(spec, batch.rows)
+    for column in spec.columns:
+        values = rows[column.name]
+        if (not column.nullable or column.name in spec.key) and values.null_count:
+            raise PlatformError(f"{spec.table}: {values.null_count} rows have no {column.name}, which cannot be null")
+        length = parse_type(column.sql_type).length
+        if length is not None and rows.num_rows:
+            longest = pc.max(pc.utf8_length(values)).as_py()
+            if longest is not None and longest > length:
+                raise PlatformError(
+                    f"{spec.table}: a value of {column.name} has {longest} characters, more than {column.sql_type}"
+                )
+    distinct = rows.select(list(spec.key)).group_by(list(spec.key)).aggregate([]).num_rows
+    if distinct != rows.num_rows:
+        raise PlatformError(
+            f"{spec.table}: {rows.num_rows - distinct} rows repeat a key ({', '.join(spec.key)}); "
+            "offer one row for each key"
+        )
+    known = {version.scope for version in batch.versions}
+    if len(known) != len(batch.versions):
+        raise PlatformError(f"{spec.table}: a scope is offered twice; offer one capture for each {spec.scope}")
+    unknown = set(pc.unique(scope_column(spec, rows)).to_pylist()) - known
+    if unknown:
+        raise PlatformError(f"{spec.table}: rows of {spec.scope} {sorted(unknown, key=str)[:3]} come without a capture")
+    return rows
+
+
+def _check_spec(spec: MergeSpec) -> None:
+    names = set(spec.column_names)
+    needed = (*spec.key, spec.scope, *((spec.partition,) if spec.partition else ()))
+    missing = [name for name in needed if name not in names]
+    if missing or not spec.key:
+        raise PlatformError(f"{spec.table}: key, scope and partition must be columns of it; missing: {missing}")
+    if spec.snapshot and spec.scope not in spec.key:
+        raise PlatformError(
+            f"{spec.table}: rows of a snapshot belong to one {spec.scope}, so its key ({', '.join(spec.key)}) "
+            "must contain that column"
+        )
+
+
+def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
+    missing = [name for name in spec.column_names if name not in rows.column_names]
+    if missing:
+        raise PlatformError(f"{spec.table}: the batch lacks the columns {', '.join(missing)}")
+    columns = []
+    for wanted in spec.columns:
+        kind = arrow_type(wanted.sql_type)
+        try:
+            values = pc.cast(rows[wanted.name], kind)
+        except pa.ArrowException as error:
+            raise PlatformError(f"{spec.table}: {wanted.name} does not fit {wanted.sql_type}: {error}") from error
+        # One zero: engines differ on whether -0.0 equals 0.0, and a row must not change for it.
+        columns.append(pc.add(values, 0.0) if pa.types.is_floating(kind) else values)
+    return pa.table(columns, schema=pa.schema(pa.field(c.name, arrow_type(c.sql_type)) for c in spec.columns))
+
+
+def split_stale(
+    versions: Sequence[ScopeVersion], states: Mapping[str, ScopeState]
+) -> tuple[list[ScopeVersion], list[StaleScope]]:
+    """Part the captures offered into those to merge and those older than what was merged before."""
+    fresh: list[ScopeVersion] = []
+    stale: list[StaleScope] = []
+    for version in versions:
+        state = states.get(version.scope)
+        if state is not None and version.as_of < state.as_of:
+            stale.append(StaleScope(version.scope, version.observed_at, state.observed_at))
+        else:
+            fresh.append(version)
+    return fresh, stale
+
+
+def rows_of(spec: MergeSpec, rows: pa.Table, scopes: Sequence[str]) -> pa.Table:
+    """Return the rows of `scopes`."""
+    return rows.filter(pc.is_in(rows[spec.scope], scope_values(spec, scopes)))
+
+
+@dataclass
+class Tally:
+    """Merge counts by scope and partition date."""
+
+    groups: dict[Group, MergeCounts] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, spec: MergeSpec, rows: pa.Table, stale: Sequence[StaleScope] = ()) -> Tally:
+        """Count the rows offered, those of stale scopes as skipped."""
+        tally = cls()
+        skipped = {s.scope for s in stale}
+        for group, count in count_groups(spec, rows).items():
+            counts = tally.at(group)
+            counts.source_rows += count
+            counts.skipped_stale += count if group[0] in skipped else 0
+        return tally
+
+    def at(self, group: Group) -> MergeCounts:
+        """Return the counts of one scope and partition date, zero at first."""
+        return self.groups.setdefault(group, MergeCounts())
+
+    def by_scope(self) -> dict[str, MergeCounts]:
+        """Add the counts up for each scope."""
+        totals: dict[str, MergeCounts] = {}
+        for (scope, _), counts in self.groups.items():
+            totals[scope] = totals[scope] + counts if scope in totals else counts
+        return totals
+
+    def result(self, stale: Sequence[StaleScope]) -> MergeResult:
+        """Return what the merge reports."""
+        by_partition: dict[date | None, MergeCounts] = {}
+        for (_, partition), counts in self.groups.items():
+            by_partition[partition] = by_partition.get(partition, MergeCounts()) + counts
+        total = sum(by_partition.values(), MergeCounts())
+        return MergeResult(counts=total, by_partition=by_partition, stale=list(stale))
+
+
+def count_groups(spec: MergeSpec, rows: pa.Table) -> dict[Group, int]:
+    """Count rows by scope and partition date."""
+    table = pa.table(
+        {
+            "scope": scope_column(spec, rows),
+            "partition": rows[spec.partition] if spec.partition else pa.nulls(rows.num_rows, pa.date32()),
+        }
+    )
+    counted = table.group_by(["scope", "partition"]).aggregate([([], "count_all")])
+    return {(row["scope"], row["partition"]): row["count_all"] for row in counted.to_pylist()}

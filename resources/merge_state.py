@@ -1,0 +1,206 @@
+"""What each sink merged last, by table and scope, kept in PostgreSQL; and the intents that make a lake recoverable."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from threading import Lock
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
+from resources.postgres import Connection, Postgres
+
+DDL_LOCK = "mlb-platform merge ddl"
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS quality;
+CREATE TABLE IF NOT EXISTS quality.merge_state (
+    sink text NOT NULL,
+    table_name text NOT NULL,
+    scope text NOT NULL,
+    observed_at timestamptz NOT NULL,
+    content_hash text NOT NULL,
+    raw_id bigint NOT NULL,
+    derivation_hash text NOT NULL,
+    partition_date date,
+    rows bigint NOT NULL,
+    passed_over jsonb NOT NULL DEFAULT '[]',
+    merged_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    counts jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (sink, table_name, scope)
+);
+COMMENT ON TABLE quality.merge_state IS 'The capture each sink merged last, by table and scope';
+CREATE TABLE IF NOT EXISTS quality.merge_intents (
+    batch_id uuid PRIMARY KEY,
+    sink text NOT NULL,
+    table_name text NOT NULL,
+    version_before bigint NOT NULL,
+    scopes text[] NOT NULL,
+    states jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS merge_intents_table ON quality.merge_intents (sink, table_name);
+COMMENT ON TABLE quality.merge_intents IS 'Merges into a lake whose commit is not yet known to merge_state';
+CREATE TABLE IF NOT EXISTS quality.table_references (
+    table_name text NOT NULL,
+    columns text[] NOT NULL,
+    to_table text NOT NULL,
+    to_columns text[] NOT NULL,
+    kind text NOT NULL,
+    constraint_name text,
+    reason text,
+    PRIMARY KEY (table_name, columns, to_table, to_columns)
+);
+COMMENT ON TABLE quality.table_references IS 'Relationships of the mappings; constraint_name names the foreign key';
+"""
+_LATEST = "quality.table_references"
+_COLUMNS = "scope, observed_at, content_hash, raw_id, derivation_hash, partition_date, rows"
+_SAVE = """
+INSERT INTO quality.merge_state AS s (sink, table_name, scope, observed_at, content_hash, raw_id, derivation_hash,
+                                      partition_date, rows, passed_over, counts)
+SELECT %(sink)s, %(table)s, r.scope, r.observed_at, r.content_hash, r.raw_id, r.derivation_hash,
+       r.partition_date, r.rows, r.passed_over, r.counts
+FROM jsonb_to_recordset(%(records)s) AS r(scope text, observed_at timestamptz, content_hash text, raw_id bigint,
+     derivation_hash text, partition_date date, rows bigint, passed_over jsonb, counts jsonb)
+ON CONFLICT (sink, table_name, scope) DO UPDATE SET
+    observed_at = excluded.observed_at, content_hash = excluded.content_hash, raw_id = excluded.raw_id,
+    derivation_hash = excluded.derivation_hash, partition_date = excluded.partition_date, rows = excluded.rows,
+    passed_over = excluded.passed_over, merged_at = clock_timestamp(), counts = excluded.counts
+WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") >= (s.observed_at, s.content_hash COLLATE "C")
+"""
+
+
+@dataclass(frozen=True)
+class StateRecord:
+    """One row of merge_state to be, in values that JSON can carry."""
+
+    scope: str
+    observed_at: str
+    content_hash: str
+    raw_id: int
+    derivation_hash: str
+    partition_date: str | None
+    rows: int
+    passed_over: list[int] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A merge that was about to be committed to a lake: found there it happened, else it did not."""
+
+    batch_id: uuid.UUID
+    version_before: int
+    records: list[dict[str, Any]]
+
+
+def state_records(
+    spec: MergeSpec, versions: Sequence[ScopeVersion], by_scope: Mapping[str, MergeCounts]
+) -> list[StateRecord]:
+    """Return the states that merging `versions` leads to; every row offered for a scope is a row of it."""
+    records = []
+    for version in versions:
+        counts = by_scope.get(version.scope, MergeCounts())
+        records.append(
+            StateRecord(
+                scope=version.scope,
+                observed_at=version.observed_at.isoformat(),
+                content_hash=version.content_hash,
+                raw_id=version.raw_id,
+                derivation_hash=spec.derivation_hash,
+                partition_date=_iso(version.partition),
+                rows=counts.source_rows,
+                passed_over=list(version.passed_over),
+                counts={**asdict(counts), "unchanged": counts.unchanged},
+            )
+        )
+    return records
+
+
+def _iso(value: date | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+class MergeStates:
+    """Reads and writes merge_state and merge_intents; every call works on the connection it is given."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._ready = False
+        self._lock = Lock()
+
+    def ensure(self) -> None:
+        """Create the tables if they are not there; costs nothing after the first call."""
+        with self._lock:
+            if self._ready:
+                return
+            with self._postgres.transaction() as connection:
+                found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (_LATEST,)).fetchone()
+                if not found or not found[0]:
+                    lock_ddl(connection)
+                    connection.execute(_TABLES)
+            self._ready = True
+
+    def load(
+        self, connection: Connection, sink: str, table: str, scopes: Iterable[str] | None = None, *, lock: bool = False
+    ) -> dict[str, ScopeState]:
+        """Return the states of `scopes` (None: all of the table's), locked for the transaction when asked."""
+        query = f"SELECT {_COLUMNS} FROM quality.merge_state WHERE sink = %s AND table_name = %s"
+        values: list[Any] = [sink, table]
+        if scopes is not None:
+            query += " AND scope = ANY(%s)"
+            values.append(list(scopes))
+        if lock:
+            query += " ORDER BY scope FOR UPDATE"
+        return {row[0]: ScopeState(*row) for row in connection.execute(query.encode(), values)}
+
+    def save(
+        self, connection: Connection, sink: str, table: str, records: Sequence[StateRecord | dict[str, Any]]
+    ) -> None:
+        """Write states; one that is older than what is there is left out."""
+        if records:
+            values = [record if isinstance(record, dict) else asdict(record) for record in records]
+            connection.execute(_SAVE, {"sink": sink, "table": table, "records": Jsonb(values)})
+
+    def forget(self, connection: Connection, sink: str, table: str) -> None:
+        """Drop the states of a table that was created anew."""
+        connection.execute("DELETE FROM quality.merge_state WHERE sink = %s AND table_name = %s", (sink, table))
+
+    def open_intent(
+        self,
+        connection: Connection,
+        sink: str,
+        table: str,
+        batch_id: uuid.UUID,
+        version_before: int,
+        records: Sequence[StateRecord],
+    ) -> None:
+        """Note down a merge before it is committed to the lake."""
+        connection.execute(
+            "INSERT INTO quality.merge_intents (batch_id, sink, table_name, version_before, scopes, states) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            (batch_id, sink, table, version_before, [r.scope for r in records], Jsonb([asdict(r) for r in records])),
+        )
+
+    def intents(
+        self, connection: Connection, sink: str, table: str, scopes: Iterable[str] | None = None
+    ) -> list[Intent]:
+        """Return intents that touch `scopes` (None: all of the table's), oldest first."""
+        query = "SELECT batch_id, version_before, states FROM quality.merge_intents WHERE sink = %s AND table_name = %s"
+        values: list[Any] = [sink, table]
+        if scopes is not None:
+            query += " AND scopes && %s"
+            values.append(list(scopes))
+        return [Intent(*row) for row in connection.execute(f"{query} ORDER BY created_at".encode(), values)]
+
+    def close_intent(self, connection: Connection, batch_id: uuid.UUID) -> None:
+        """Remove an intent whose outcome is in merge_state."""
+        connection.execute("DELETE FROM quality.merge_intents WHERE batch_id = %s", (batch_id,))
+
+
+def lock_ddl(connection: Connection) -> None:
+    """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (DDL_LOCK,))

@@ -1,0 +1,240 @@
+"""Tables in PostgreSQL: rows are staged by COPY and merged, with their states, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import cast
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from psycopg import sql
+
+from resources.errors import PlatformError
+from resources.merge import (
+    SOURCE_CAPTURED_AT,
+    MergeBatch,
+    MergeCounts,
+    MergeResult,
+    MergeSpec,
+    ScopeState,
+    ScopeVersion,
+)
+from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, scope_values, split_stale
+from resources.merge_state import MergeStates, state_records
+from resources.postgres import Connection, Postgres
+from resources.postgres_sink_schema import PreparedTables, table_name
+from resources.sql_types import postgres_type
+
+SINK = "postgres"
+_STAGE = sql.Identifier("merge_stage")
+_ANALYZE_FROM_ROWS = 2_000
+
+
+class PostgresSink:
+    """Keeps tables in PostgreSQL by the merge contract."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._states = MergeStates(postgres)
+        self._tables = PreparedTables(postgres, self._states, SINK)
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        """`postgres`."""
+        return SINK
+
+    def prepare(self, spec: MergeSpec) -> None:
+        """Create or additively migrate the table, its key, indexes, comments and references.
+
+        Raise SchemaChangeRefused, naming the column, where data would be lost.
+        """
+        with _plain_errors(spec), self._lock:
+            self._states.ensure()
+            self._tables.prepare(spec)
+
+    def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
+        """Return what was merged last by scope."""
+        with _plain_errors(spec):
+            self._states.ensure()
+            with self._postgres.transaction() as connection:
+                return self._states.load(connection, SINK, spec.table, scopes)
+
+    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
+        """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""
+        rows = checked_rows(spec, batch)
+        with _plain_errors(spec):
+            self._states.ensure()
+            with self._postgres.transaction() as connection:
+                return self._merge(connection, spec, rows, batch.versions)
+
+    def _merge(
+        self, connection: Connection, spec: MergeSpec, rows: pa.Table, versions: Sequence[ScopeVersion]
+    ) -> MergeResult:
+        known = self._states.load(connection, SINK, spec.table, [v.scope for v in versions], lock=True)
+        fresh, stale = split_stale(versions, known)
+        tally = Tally.of_rows(spec, rows, stale)
+        if fresh:
+            scopes = [version.scope for version in fresh]
+            _stage(connection, spec, rows_of(spec, rows, scopes) if stale else rows)
+            if spec.snapshot:
+                _delete_vanished(connection, spec, scopes, tally)
+            _merge_staged(connection, spec, tally)
+            connection.execute(sql.SQL("DROP TABLE {}").format(_STAGE))
+            self._states.save(connection, SINK, spec.table, state_records(spec, fresh, tally.by_scope()))
+        return tally.result(stale)
+
+    def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
+        """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""
+        where: sql.Composable = sql.SQL("")
+        if scopes is not None:
+            values = sql.Literal(scope_values(spec, scopes).to_pylist())
+            where = sql.SQL(" WHERE {} = ANY({}::{})").format(sql.Identifier(spec.scope), values, _scope_array(spec))
+        query = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT csv)").format(
+            _list(sql.Identifier(name) for name in spec.column_names), table_name(spec.table), where
+        )
+        with _plain_errors(spec), self._postgres.transaction() as connection:
+            connection.execute("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
+            with connection.cursor().copy(query) as copy:
+                data = b"".join(copy)
+        return _read_csv(spec, data)
+
+
+@contextmanager
+def _plain_errors(spec: MergeSpec) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.UndefinedTable as error:
+        raise PlatformError(f"PostgreSQL table {spec.table}: {_first_line(error)}; prepare it first") from error
+    except psycopg.Error as error:
+        raise PlatformError(f"PostgreSQL table {spec.table}: {_first_line(error)}") from error
+
+
+def _first_line(error: psycopg.Error) -> str:
+    detail = error.diag.message_detail
+    return (str(error).strip() or type(error).__name__).splitlines()[0] + (f" ({detail})" if detail else "")
+
+
+def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
+    names = _list(sql.Identifier(name) for name in spec.column_names)
+    columns = _list(
+        sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.sql_type))) for c in spec.columns
+    )
+    connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(_STAGE, columns))
+    if not rows.num_rows:
+        return
+    options = pa_csv.WriteOptions(include_header=False)
+    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(_STAGE, names)) as copy:
+        for chunk in rows.to_batches(max_chunksize=20_000):
+            sink = pa.BufferOutputStream()
+            pa_csv.write_csv(chunk, sink, options)
+            copy.write(memoryview(sink.getvalue()))
+    if rows.num_rows >= _ANALYZE_FROM_ROWS:
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(_STAGE, _list(sql.Identifier(name) for name in spec.key)))
+
+
+def _delete_vanished(connection: Connection, spec: MergeSpec, scopes: Sequence[str], tally: Tally) -> None:
+    query = sql.SQL(
+        "WITH gone AS (DELETE FROM {table} t WHERE t.{scope} = ANY(%s::{kind}) AND NOT EXISTS "
+        "(SELECT FROM {stage} s WHERE {same_key}) RETURNING {group}) "
+        "SELECT 'DELETE', scope, partition, count(*) FROM gone GROUP BY scope, partition"
+    ).format(
+        table=table_name(spec.table),
+        scope=sql.Identifier(spec.scope),
+        kind=_scope_array(spec),
+        stage=_STAGE,
+        same_key=_same_key(spec),
+        group=_group(spec),
+    )
+    _count(connection.execute(query, (scope_values(spec, scopes).to_pylist(),)), tally)
+
+
+def _merge_staged(connection: Connection, spec: MergeSpec, tally: Tally) -> None:
+    values = [name for name in spec.column_names if name not in spec.key]
+    clauses = []
+    if spec.business_columns:
+        changed = sql.SQL("({}) IS DISTINCT FROM ({})").format(
+            _list(sql.SQL("t.{}").format(sql.Identifier(name)) for name in spec.business_columns),
+            _list(sql.SQL("s.{}").format(sql.Identifier(name)) for name in spec.business_columns),
+        )
+        assignments = _list(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
+        clauses.append(
+            sql.SQL("WHEN MATCHED AND ({}{}) THEN UPDATE SET {}").format(changed, _not_older(spec), assignments)
+        )
+    clauses.append(
+        sql.SQL("WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})").format(
+            _list(sql.Identifier(name) for name in spec.column_names),
+            _list(sql.SQL("s.{}").format(sql.Identifier(name)) for name in spec.column_names),
+        )
+    )
+    query = sql.SQL(
+        "WITH merged AS (MERGE INTO {table} t USING {stage} s ON {same_key} {clauses} "
+        "RETURNING merge_action() AS action, {group}) "
+        "SELECT action, scope, partition, count(*) FROM merged GROUP BY action, scope, partition"
+    ).format(
+        table=table_name(spec.table),
+        stage=_STAGE,
+        same_key=_same_key(spec),
+        clauses=sql.SQL(" ").join(clauses),
+        group=_group(spec),
+    )
+    _count(connection.execute(query), tally)
+
+
+def _not_older(spec: MergeSpec) -> sql.Composable:
+    """Keep another scope's newer row, where the key does not contain the scope."""
+    if spec.scope in spec.key or SOURCE_CAPTURED_AT not in spec.column_names:
+        return sql.SQL("")
+    return sql.SQL(" AND (t.{0} IS NOT DISTINCT FROM s.{0} OR (t.{1} <= s.{1}) IS NOT FALSE)").format(
+        sql.Identifier(spec.scope), sql.Identifier(SOURCE_CAPTURED_AT)
+    )
+
+
+def _count(cursor: psycopg.Cursor[tuple[object, ...]], tally: Tally) -> None:
+    for action, scope, partition, count in cast("list[tuple[str, str, None, int]]", cursor.fetchall()):
+        counts: MergeCounts = tally.at((scope, partition))
+        counts.inserted += count if action == "INSERT" else 0
+        counts.updated += count if action == "UPDATE" else 0
+        counts.deleted += count if action == "DELETE" else 0
+
+
+def _group(spec: MergeSpec) -> sql.Composable:
+    partition = sql.SQL("t.{}").format(sql.Identifier(spec.partition)) if spec.partition else sql.SQL("NULL::date")
+    return sql.SQL("t.{}::text AS scope, {} AS partition").format(sql.Identifier(spec.scope), partition)
+
+
+def _same_key(spec: MergeSpec) -> sql.Composable:
+    return sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in spec.key)
+
+
+def _scope_array(spec: MergeSpec) -> sql.Composable:
+    kind = next(c.sql_type for c in spec.columns if c.name == spec.scope)
+    return sql.SQL(postgres_type(kind) + "[]")
+
+
+def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def _read_csv(spec: MergeSpec, data: bytes) -> pa.Table:
+    schema = arrow_schema(spec)
+    if not data:
+        return schema.empty_table()
+    texts = {c.name for c in spec.columns if c.sql_type == "TIMESTAMPTZ"}
+    table = pa_csv.read_csv(
+        pa.BufferReader(data),
+        pa_csv.ReadOptions(column_names=list(spec.column_names), block_size=1 << 26),
+        pa_csv.ParseOptions(newlines_in_values=True),
+        pa_csv.ConvertOptions(
+            column_types={f.name: pa.string() if f.name in texts else f.type for f in schema},
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    return table.cast(schema)
