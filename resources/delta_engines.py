@@ -104,7 +104,7 @@ class SparkEngine:
             return thread.submit(self._merge, table, changes, batch_id).result()
 
     def _merge(self, table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -> Applied:
-        from delta.exceptions import DeltaConcurrentModificationException
+        from delta import exceptions as conflicts
         from delta.tables import DeltaTable as SparkDeltaTable
         from pyspark.errors import PySparkException
 
@@ -117,7 +117,10 @@ class SparkEngine:
             session.conf.set("spark.databricks.delta.commitInfo.userMetadata", str(batch_id))
             session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
             session.conf.set("spark.sql.session.timeZone", "UTC")
-            source = session.createDataFrame(changes.rows).alias("s")
+            session.conf.set("spark.databricks.delta.snapshotPartitions", "2")
+            # Spark takes an Arrow table whose first chunk is empty for an empty one.
+            chunks = [chunk for chunk in changes.rows.to_batches() if chunk.num_rows]
+            source = session.createDataFrame(pa.Table.from_batches(chunks, changes.rows.schema)).alias("s")
             target = SparkDeltaTable.forPath(session, uri).alias("t")
             (
                 target.merge(source, changes.condition)
@@ -126,7 +129,16 @@ class SparkEngine:
                 .whenNotMatchedInsert(f"s.{ACTION} = '{INSERT}'", values)
                 .execute()
             )
-        except DeltaConcurrentModificationException as error:
+        except (
+            conflicts.DeltaConcurrentModificationException,
+            conflicts.ConcurrentAppendException,
+            conflicts.ConcurrentDeleteDeleteException,
+            conflicts.ConcurrentDeleteReadException,
+            conflicts.ConcurrentTransactionException,
+            conflicts.ConcurrentWriteException,
+            conflicts.MetadataChangedException,
+            conflicts.ProtocolChangedException,
+        ) as error:
             raise CommitConflict(str(error)) from error
         except PySparkException as error:
             raise LakeError(f"Delta table {uri}: Spark could not merge: {str(error).splitlines()[0]}") from error

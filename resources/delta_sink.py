@@ -17,7 +17,14 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from resources.delta_engines import Changes, CommitConflict, DeltaEngine, SparkEngine, deltalake_engine
+from resources.delta_engines import (
+    Changes,
+    CommitConflict,
+    DeltaEngine,
+    SparkEngine,
+    commit_properties,
+    deltalake_engine,
+)
 from resources.delta_sink_diff import expected, find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 
 SPARK_ABOVE_BYTES = 1 << 30
 _ATTEMPTS = 30
+_MANY_FILES, _COMPACT_TO_BYTES = 64, 16 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -120,6 +128,7 @@ class DeltaSink:
                     self._states.save(connection, _sink(table), spec.table, records)
             else:
                 self._commit(table, spec, changes, records, engine)
+                self._compact(table)
         return tally.result(stale)
 
     def _commit(
@@ -143,6 +152,15 @@ class DeltaSink:
                 f"Delta table {table.table_uri}: the engine reports {applied} for {expected(changes)}: rows of these "
                 f"{spec.scope} were changed by a writer without their lock; run it again"
             )
+
+    def _compact(self, table: DeltaTable) -> None:
+        """Put small files together once there are many; another writer's commit comes first, then it waits."""
+        if len(table.file_uris()) < _MANY_FILES:
+            return
+        try:
+            table.optimize.compact(target_size=_COMPACT_TO_BYTES, commit_properties=commit_properties())
+        except (DeltaError, OSError) as error:
+            _log.info("%s: files were not put together this time: %s", table.table_uri, error)
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
         """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""

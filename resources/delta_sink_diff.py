@@ -55,7 +55,7 @@ def find_changes(
     schema = rows.schema.append(pa.field(ACTION, pa.string()))
     source = pa.concat_tables(
         [_marked(inserted, INSERT, schema), _marked(updated, UPDATE, schema), _marked(deleted, DELETE, schema)]
-    )
+    ).combine_chunks()
     return Changes(source, spec.key, spec.column_names, scope_condition(spec, scopes, "t.") if own else "")
 
 

@@ -296,7 +296,7 @@ class EmbeddedPostgres:
     def _drop_stale_pid(self) -> None:
         """Remove a pid file that names a dead process, a zombie or a stranger; PostgreSQL itself would refuse to start.
 
-        (Sessions of a killed server are no danger: PostgreSQL finds their shared memory by the folder, not by this file.)
+        (Sessions of a killed server are no danger: PostgreSQL finds their shared memory without this file.)
         """
         path = self.data_dir / "postmaster.pid"
         try:
@@ -348,6 +348,8 @@ class EmbeddedPostgres:
                         f"PostgreSQL in {self.data_dir} does not take the password in {self._state_file}: "
                         f"stop it, delete {self._state_file} and try again (a new password is then set)"
                     )
+                if answer != "absent":
+                    raise EmbeddedPostgresError(f"PostgreSQL in {self.data_dir} takes no connection: {answer}")
             time.sleep(0.02)
         raise EmbeddedPostgresError(f"PostgreSQL in {self.data_dir} went away while starting: see {self.log_dir}")
 

@@ -67,7 +67,7 @@ class CastFailure:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one rule said of one table and date: rows (or captures) checked and failed, with samples."""
+    """What one rule found in one table and entity: rows checked and failed, with samples. No record: nothing found."""
 
     table_name: str
     partition_date: date | None
@@ -77,6 +77,8 @@ class CheckResult:
     checked: int
     failed: int
     samples: list[Any]
+    entity_key: str
+    raw_id: int
     evaluated_at: datetime | None = None
 
 
@@ -199,16 +201,22 @@ class QualityStore:
         order = "raw_table, table_name, column_name, raw_id"
         return self._fetch(CastFailure, "quality.cast_failures", where, order, values)
 
-    def record_check_results(self, results: Iterable[CheckResult]) -> None:
-        """Keep the results, each in the place of the last one of its table, date and rule."""
+    def record_check_results(
+        self, table_names: Sequence[str], entity_keys: Sequence[str], results: Iterable[CheckResult]
+    ) -> None:
+        """Put `results` in the place of all that was kept for these tables and entities."""
         self.ensure()
         with self.postgres.transaction() as connection:
+            connection.execute(
+                "DELETE FROM quality.check_results WHERE table_name = ANY(%s) AND entity_key = ANY(%s)",
+                [list(table_names), list(entity_keys)],
+            )
             self._write(
                 connection,
                 "quality.check_results",
                 results,
-                key=("table_name", "partition_date", "rule"),
-                update=("kind", "severity", "checked", "failed", "samples"),
+                key=("table_name", "rule", "entity_key"),
+                update=("partition_date", "kind", "severity", "checked", "failed", "samples", "raw_id"),
             )
 
     def check_results(self, table_name: str | None = None, dates: Sequence[date] | None = None) -> list[CheckResult]:
@@ -218,7 +226,7 @@ class QualityStore:
             "AND (%(dates)s::date[] IS NULL OR partition_date = ANY(%(dates)s))"
         )
         values = {"table": table_name, "dates": None if dates is None else list(dates)}
-        order = "table_name, partition_date, rule"
+        order = "table_name, partition_date, rule, entity_key"
         return self._fetch(CheckResult, "quality.check_results", where, order, values)
 
     def _fetch(
@@ -322,7 +330,10 @@ CREATE TABLE IF NOT EXISTS quality.check_results (
     checked bigint NOT NULL,
     failed bigint NOT NULL,
     samples jsonb NOT NULL,
+    entity_key text NOT NULL,
+    raw_id bigint NOT NULL,
     evaluated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE NULLS NOT DISTINCT (table_name, partition_date, rule)
+    PRIMARY KEY (table_name, rule, entity_key)
 );
+CREATE INDEX IF NOT EXISTS check_results_date ON quality.check_results (partition_date);
 """

@@ -18,6 +18,7 @@ DATABASE = "mlb"
 HOST = "127.0.0.1"
 MARKER = "mlb_initialized"
 CONFIGURATION = "mlb.conf"
+CLIENT_OPTIONS = "-c timezone=UTC"  # given, so that a PGOPTIONS of the caller does not count
 
 # Refusals to start that pass: sessions of a killed server still going away, the server of a killed command coming up.
 PASSING = ("shared memory block", 'lock file "postmaster.pid"')
@@ -67,20 +68,23 @@ def server_url(password: str, port: int, database: str = DATABASE) -> str:
 
 
 def probe_server(url: str) -> str:
-    """Return `ready`, `refused` (a wrong password), or `absent` (nobody there, or still starting)."""
+    """Return `ready`, `refused` (a wrong password), `absent` (nobody there, or not ready yet), or another reason."""
     try:
-        psycopg.connect(url, connect_timeout=5).close()
+        psycopg.connect(url, connect_timeout=5, options=CLIENT_OPTIONS).close()
     except psycopg.OperationalError as error:
-        text = str(error)
+        text = " ".join(str(error).split())
         if "too many clients" in text or "connection slots are reserved" in text:
             return "ready"
-        return "refused" if "password authentication failed" in text else "absent"
+        if "password authentication failed" in text:
+            return "refused"
+        passing = ("starting up", "shutting down", "in recovery", "not yet accepting", "does not exist")
+        return text if "FATAL" in text and not any(word in text for word in passing) else "absent"
     return "ready"
 
 
 def ensure_database(password: str, port: int) -> None:
     """Create the platform's database unless it is there."""
-    with psycopg.connect(server_url(password, port, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(server_url(password, port, "postgres"), autocommit=True, options=CLIENT_OPTIONS) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
             connection.execute(f"CREATE DATABASE {DATABASE}")
 

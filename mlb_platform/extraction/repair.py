@@ -35,7 +35,7 @@ class Misplaced:
     @property
     def is_structure_error(self) -> bool:
         """Whether an array stands for an object or the reverse."""
-        return self.found in ("array", "object")
+        return self.expected != "value" and self.found != "value"
 
 
 def _found(value: Any) -> str:
@@ -50,9 +50,9 @@ def misplaced_parts(document: Any, tree: Node) -> list[Misplaced]:
 
     def walk(value: Any, node: Node, steps: tuple[str, ...], pointer: str) -> bool:
         """Return whether the value may stay."""
-        if value is None or node.kind == "value":
+        if value is None or node.any_kind or (node.kind == "value" and _found(value) == "value"):
             return True
-        expected = _KINDS[node.kind]
+        expected = _KINDS.get(node.kind, "value")
         if _found(value) != expected:
             text = orjson.dumps(value).decode()[:200]
             found.append(Misplaced(steps, pointer, expected, _found(value), text))

@@ -37,7 +37,7 @@ class GateSpec:
     """What a payload of one endpoint method must look like.
 
     `entity_paths` and `partition_paths` are steps from the document, tried in order; `required` are its top-level
-    members and what they must be.
+    members and what they must be (`any`: there and not null).
     """
 
     endpoint: str
@@ -234,11 +234,11 @@ def _as_key(value: Any, sql_type: str) -> str | None:
 def _check_members(document: dict[str, Any], spec: GateSpec) -> None:
     for name, wanted in spec.required.items():
         value = document.get(name)
-        kind = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else None
+        kind = "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "value"
         if value is None:
             raise _Refused(f"another shape: the payload has no {name}")
-        if kind is None or wanted not in ("any", kind):
-            raise _Refused(f"another shape: {name} is no JSON {'object or array' if wanted == 'any' else wanted}")
+        if wanted not in ("any", kind):
+            raise _Refused(f"another shape: {name} is no JSON {wanted}")
 
 
 def _check_storable(text: bytes, canonical: bytes) -> None:

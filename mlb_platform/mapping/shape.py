@@ -19,6 +19,8 @@ class Node:
     """A part of a document: a value (no children), an object, an array (`[*]`) or an object keyed by id (`{*}`)."""
 
     children: dict[str, Node] = field(default_factory=dict)
+    any_kind: bool = False
+    """A JSONB column takes the value as it is, whatever its kind."""
 
     @property
     def kind(self) -> str:
@@ -152,4 +154,12 @@ def document_tree(mapping: ResolvedMapping) -> Node:
     paths += [p for target in mapping.targets for p in _read_paths(target.config)]
     for column in (mapping.entity_key, mapping.partition):
         paths += [parse_path(p).steps for p in path_list(column)] if column else []
-    return build_tree(paths)
+    tree = build_tree(paths)
+    for (table, name), found in column_paths(mapping).items():
+        if mapping.by_name[table].by_name[name].type.name == "JSONB":
+            for steps in found:
+                node = tree
+                for step in steps:
+                    node = node.children[step]
+                node.any_kind = True
+    return tree

@@ -16,15 +16,15 @@ def before_pitch(play: PlayBuilder) -> bool:
     draw = rng.random()
     if draw < 0.021:
         play.action("batter_timeout", "Batter Timeout", "The batter asks for time.", play.batter, seconds=20)
-    elif draw < 0.028 and game.fielding.mound_visits < MOUND_VISITS and play.pitch_number:
+    elif draw < 0.036 and game.fielding.mound_visits < MOUND_VISITS and play.pitch_number:
         game.fielding.mound_visits += 1
         play.action("mound_visit", "Mound Visit", "A visit to the mound.", None, seconds=30)
-    elif draw < 0.029:
+    elif draw < 0.037:
         strikes = play.strikes + 1
         if strikes < 3:
             play.strikes = strikes
             play.no_pitch("AC", play.batter)
-    elif draw < 0.030 and play.balls < 3:
+    elif draw < 0.038 and play.balls < 3:
         play.balls += 1
         play.no_pitch("VP", play.pitcher)
     if any(game.bases) and draw > 0.9:

@@ -14,7 +14,7 @@ _FEET_A_POINT = 2.5
 class BattedBall:
     """A ball in play; speed in mph, angles in degrees, distance in feet."""
 
-    __slots__ = ("angle", "distance", "fielder", "spray", "speed", "trajectory")
+    __slots__ = ("angle", "distance", "fielder", "speed", "spray", "trajectory")
 
     def __init__(self, rng: Random, batter: Player, bunt: bool = False) -> None:
         """Draw a batted ball of a batter."""
@@ -33,7 +33,8 @@ class BattedBall:
             self.distance = float(round(max(2.0, 8 + (angle + 30) * 1.6 + rng.random() * 30)))
         else:
             carry = max(0.3, 1 - ((angle - 28) / 46) ** 2)
-            self.distance = float(round(max(25.0, (self.speed / 100) ** 1.9 * 388 * carry + rng.gauss(0, 12))))
+            flown = (self.speed / 100) ** 1.9 * 388 * carry + rng.gauss(0, 12)
+            self.distance = float(round(min(489.0, max(25.0, flown))))
             self.trajectory = "line_drive" if angle < 22 else ("fly_ball" if angle < 50 else "popup")
         self.fielder = self._nearest(rng)
 

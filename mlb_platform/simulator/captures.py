@@ -14,6 +14,7 @@ from mlb_platform.simulator.feed import State, capture_time, make_feed
 from mlb_platform.simulator.game import Game, play_game
 from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.schedule import schedule
+from mlb_platform.simulator.unfinished import unfinished_play
 
 INDEX_COLUMNS = (
     "path", "endpoint", "method", "id", "captured_at", "captured_at_basis", "season", "game_type", "state", "plays",
@@ -49,8 +50,8 @@ def simulate_games(games: int, first_date: date, seed: int) -> Iterator[Simulate
         yield make_capture(game, "Final", capture_time(game))
 
 
-def live_capture(capture: SimulatedCapture, through_play: int) -> SimulatedCapture:
-    """Give the capture of the same game in progress, after so many of its plays.
+def live_capture(capture: SimulatedCapture, through_play: int, pitches: int = 0) -> SimulatedCapture:
+    """Give the capture of the same game in progress, after so many of its plays and pitches of the next one.
 
     Raises:
         ValueError: `through_play` is not between 1 and one less than the plays of the game.
@@ -58,7 +59,10 @@ def live_capture(capture: SimulatedCapture, through_play: int) -> SimulatedCaptu
     plays = capture.game.plays
     if not 0 < through_play < len(plays):
         raise ValueError(f"through_play is {through_play}; the game has {len(plays)} plays: give 1 to {len(plays) - 1}")
-    game = replace(capture.game, plays=plays[:through_play])
+    shown = plays[:through_play]
+    people = {player.id: player.ref for side in (capture.game.away, capture.game.home) for player in side.roster}
+    going_on = unfinished_play(plays[through_play - 1], plays[through_play], pitches, people)
+    game = replace(capture.game, plays=(*shown, going_on) if going_on is not None else shown)
     return replace(make_capture(game, "Live", capture_time(game, 0.2)), game=capture.game)
 
 

@@ -178,7 +178,7 @@ def team_data(club: Club, season: int, wins: int, losses: int) -> Json:
     }
 
 
-# feeds are made anew long after their games: they then tell of players who have died
+# three players have died since; the date depends on the feed
 _LATER_DEATH = {
     "deathCity": "Heron Bay",
     "deathStateProvince": "CA",

@@ -49,10 +49,11 @@ def later_capture(capture: SimulatedCapture, kind: Kind, seed: int = 0) -> Simul
 
 
 def _shown_part(capture: SimulatedCapture) -> Game:
-    shown = len(capture.payload["liveData"]["plays"]["allPlays"])
-    return capture.game if shown in (0, len(capture.game.plays)) else replace(
-        capture.game, plays=capture.game.plays[:shown]
-    )  # fmt: skip
+    plays = capture.payload["liveData"]["plays"]["allPlays"]
+    complete = sum(play["about"]["isComplete"] for play in plays)
+    if not plays or complete == len(capture.game.plays):
+        return capture.game
+    return replace(capture.game, plays=capture.game.plays[:complete])
 
 
 def _corrected(game: Game, rng: Random) -> Game:

@@ -67,7 +67,7 @@ def _meta_data(game: Game, state: State, captured_at: datetime) -> Json:
     logical: list[str] = []
     if state != "Preview":
         last = game.plays[-1]
-        events = [last["result"]["eventType"]]
+        events = [last["result"]["eventType"]] if last["about"]["isComplete"] else []
         count = last["count"]
         logical = ["countChange", f"count{count['balls']}{count['strikes']}"]
         logical.append("midInning" if count["outs"] == 3 else "basesEmpty")
@@ -218,8 +218,7 @@ def _live_data(game: Game, state: State, tally: Tally | None, decisions: Decisio
             "leaders": leaders,
         }
     plays = list(game.plays)
-    if game.scheduled.position % 2:
-        plays[-1] = with_hot_zones(plays[-1])
+    plays[-1] = with_hot_zones(plays[-1])
     line_score = make_line_score(tally, state == "Final")
     result: Json = {
         "plays": {

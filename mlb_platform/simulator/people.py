@@ -42,6 +42,7 @@ FIELDER_NAMES = {
     "9": "right fielder",
     "10": "designated hitter",
 }
+_FIRST_SEASON, _GENERATION = 2020, 6
 SIDES = {"R": "Right", "L": "Left", "S": "Switch"}
 
 
@@ -102,7 +103,7 @@ def make_player(rng: Random, person_id: int, position: str, starter: bool, last:
     height = rng.randint(69, 78)
     top = round(height * 0.0465 + rng.uniform(-0.08, 0.08), 3)
     country, home = words.COUNTRIES[rng.randrange(len(words.COUNTRIES))]
-    born = date(1988, 1, 1) + timedelta(days=rng.randrange(365 * 14))
+    born = date(rng.randint(1986, 1997), rng.randint(1, 12), rng.randint(1, 28))
     name = f"{first} {last}"
     full = f"{first} {middle} {last}"
     biography: Json = {
@@ -140,10 +141,10 @@ def make_player(rng: Random, person_id: int, position: str, starter: bool, last:
     if rng.random() < 0.04:
         biography["nameTitle"] = biography["nameSuffix"] = rng.choice(("Jr.", "II", "III"))
     if rng.random() < 0.02:
-        biography["lastPlayedDate"] = (born + timedelta(days=11000)).isoformat()
+        biography["lastPlayedDate"] = born.isoformat()
     slug = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower().replace(" ", "-")
     biography |= {
-        "mlbDebutDate": (born + timedelta(days=365 * 24 + rng.randrange(300))).isoformat(),
+        "mlbDebutDate": date(born.year + 22, rng.randint(4, 9), rng.randint(1, 28)).isoformat(),
         "batSide": side(bats),
         "pitchHand": side(throws),
         "nameFirstLast": name,
@@ -192,10 +193,22 @@ def make_player(rng: Random, person_id: int, position: str, starter: bool, last:
 
 
 def biography_on(player: Player, day: date) -> Json:
-    """Give the biography with the age the player has on a day; the same object is never changed."""
-    born = date.fromisoformat(player.biography["birthDate"])
-    age = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
-    known = player.biography | {"currentAge": age}
+    """Give the biography as a feed of a day shows it; the player's own is never changed.
+
+    Every six seasons a new generation, born six years later, takes over, so that ages are those of players in any year.
+    """
+    known = dict(player.biography)
+    years = (day.year - _FIRST_SEASON) // _GENERATION * _GENERATION
+    if years:
+        for key in ("birthDate", "mlbDebutDate"):
+            known[key] = f"{int(known[key][:4]) + years:04d}{known[key][4:]}"
+        if "draftYear" in known:
+            known["draftYear"] += years
+    born = date.fromisoformat(known["birthDate"])
+    known["currentAge"] = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    # feeds are made anew long after their games: they then tell of what came later
+    if "lastPlayedDate" in known:
+        known["lastPlayedDate"] = (day + timedelta(days=40)).isoformat()
     if "deathCity" in known:
         known["deathDate"] = (day + timedelta(days=900)).isoformat()
     return known

@@ -146,6 +146,7 @@ def _in_play(play: PlayBuilder, location: Location, ball: BattedBall) -> None:
         move = Movement(play, "Catcher Interference", "catcher_interf")
         move.push_forced()
         move.batter_to(0, move.error("2", "c_catcher_interf"), earned=False)
+        play.strikes = min(2, play.strikes + 1)
         play.pitch("F", location)
         play.finish("Catcher Interference", "catcher_interf", f"{play.batter.name} reaches on catcher interference.")
         return

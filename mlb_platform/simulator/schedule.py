@@ -40,7 +40,9 @@ class ScheduledGame:
     @property
     def resumed_on(self) -> date | None:
         """Give the date on which this game, suspended on its own, was finished; else None."""
-        return self.day + timedelta(days=1) if self.position == 6 and self.day.toordinal() % 2 else None
+        if self.moved_from is not None or self.position != 6 or self.day.toordinal() % 2 == 0:
+            return None
+        return self.day + timedelta(days=1)
 
 
 def _pairs(day: date) -> list[tuple[Club, Club]]:

@@ -149,6 +149,8 @@ def _count_pitches(play: Json, fielding: SideTally) -> None:
 
 
 def _count_result(play: Json, batting: SideTally, fielding: SideTally, outs: int, in_position: bool) -> None:
+    if not play["about"]["isComplete"]:
+        return
     kind = play["result"]["eventType"]
     if not is_plate_appearance(kind):
         return
@@ -240,11 +242,9 @@ def _count_rows(play: Json, batting: SideTally, fielding: SideTally) -> None:
             line[key] += 1
             current[key] += 1
             fielding.fielding[fielding.fielders["2"]][key] += 1
-            fielding.fielding[pitcher_id][key] += 1
         elif kind.startswith("pickoff"):
             line["pickoffs"] += 1
             current["pickoffs"] += 1
-            fielding.fielding[pitcher_id]["pickoffs"] += 1
         for credit in row["credits"]:
             what = credit["credit"]
             glove = fielding.fielding[credit["player"]["id"]]

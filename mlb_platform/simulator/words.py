@@ -6,7 +6,7 @@ def _split(text: str, by: str | None = None) -> tuple[str, ...]:
 
 
 FIRST_NAMES = _split(
-    "Abner Alden Ambrose Anselmo Arlo Barnaby Basilio Benno Bram Calder Casimir Clement Corwin Dario Delmar Dov "
+    "Abner Alden Ambrose Anselmo Arlo Barnaby Basilio Benno Bram Calder Casimir Clementio Corwin Dario Delmar Dov "
     "Edmond Elio Emeric Ezra Fabian Farley Finnian Florian Garrick Gideon Guthrie Halvard Hollis Horace Ignacio "
     "Isandro Jarek Jasper Jorah Kaspar Keaton Kellan Lamar Leander Linus Lorcan Macario Marcel Merrick Milo "
     "Nestor Nicanor Oberon Octavio Odell Orson Osvaldo Pascual Percival Phineas Quentin Rainer Ramiro Reuben "
@@ -16,12 +16,12 @@ FIRST_NAMES = _split(
 
 MIDDLE_NAMES = _split(
     "Alaric Bertram Cyprian Dunstan Eusebio Fermin Gaspar Hyram Ivo Jory Kip Lazaro Mordecai Niles Orrin Prosper "
-    "Quill Roque Sixto Tobin Ulric Vance Wystan Xavi Yves Zoltan"
+    "Quill Roque Sixto Tobin Ulric Vandric Wystan Xavi Yves Zoltan"
 )
 
 LAST_NAMES = _split(
     "Abernoth Alderwick Amezola Arrowood Ashgrove Balderas Barrowby Belcastel Birchall Blackmere Boldrin "
-    "Bramwell Brindelli Calloway Candelario Carrick Castellaro Chadbury Coldwater Corvinas Crowhurst Dalmasso "
+    "Bramwell Brindelli Calloway Candelmar Carrick Castellaro Chadbury Coldwater Corvinas Crowhurst Dalmasso "
     "Darrowby Delacorte Dunmore Eastlake Ellsworthy Escobedo Fairweather Farnholt Fenwick Figuerola Galbraithe "
     "Garrowby Gildersleeve Goldfinch Granvelle Greywood Hallowell Harkness Hawksworth Heatherby Hollander "
     "Holmgrave Ibarrola Inglewood Ironside Jarrowgate Jessamy Kestrel Kingswell Kirkbride Lamberton Larkspur "
@@ -29,7 +29,7 @@ LAST_NAMES = _split(
     "Montebravo Moorcroft Netherby Nightingale Northcote Oakhurst Ormsby Ostrander Palafox Pennywell Pettibone "
     "Quarrington Quinterol Ravenscar Redfern Ridgeway Rosenthorpe Rutherglen Saltmarsh Sandovar Sedgewick "
     "Silverton Somervale Stanhope Stonebridge Tamarisk Templeton Thistlewood Thornbury Torrealta Underhill "
-    "Uzcategui Valderrama Vandermeer Villafranca Wainwright Waverley Westbrook Whitlock Willoughby Winterbourne "
+    "Uzcategui Valderrama Vandermeer Villafranca Wainwright Waverley Westbrook Whitlowe Willoughby Winterbourne "
     "Woolcott Yarborough Yellowley Zabaleta Zimmerlin"
 )
 

@@ -47,6 +47,13 @@ def mapped(mapping: ResolvedMapping) -> dict[tuple[str, str], list[str]]:
     return {column: [render_steps(p) for p in paths] for column, paths in column_paths(mapping).items()}
 
 
+@pytest.fixture(scope="module")
+def simulated() -> set[str]:
+    """Return the paths of all values in thirty simulated games."""
+    captures = simulate_games(30, date(2024, 7, 1), seed=1)
+    return {path for capture in captures for path in set(leaves(capture.payload, nulls=False))}
+
+
 def leaves(value: Any, path: str = "$", nulls: bool = True) -> Iterator[str]:
     """Yield the folded path of every leaf: items of arrays as [*], members of objects keyed by id as {*}."""
     if isinstance(value, dict):
@@ -62,6 +69,17 @@ def leaves(value: Any, path: str = "$", nulls: bool = True) -> Iterator[str]:
 def below(path: str, top: str) -> bool:
     """Return whether a path is `top` or lies under it."""
     return path == top or path.startswith((f"{top}.", f"{top}[", f"{top}{{"))
+
+
+def uncovered(found: set[str], mapping: ResolvedMapping, mapped: dict[tuple[str, str], list[str]]) -> set[str]:
+    """Return the leaves that no column takes, nor a member of, and that are not ignored."""
+    read = {path for paths in mapped.values() for path in paths}
+    return {
+        path
+        for path in found
+        if not any(below(column, path) for column in read)
+        and not any(below(path, ignored.path) for ignored in mapping.config.ignore_paths)
+    }
 
 
 def captured_leaves() -> dict[str, str]:
@@ -109,15 +127,9 @@ def test_every_leaf_of_a_covered_section_is_mapped_or_ignored(
 
     A null that stands where other feeds have an object (the pitcher responsible for a run) is covered by its members.
     """
-    read = {path for paths in mapped.values() for path in paths}
     found = {path: file for path, file in captured_leaves().items() if below(path, section)}
     assert found, f"no capture has {section}"
-    missing = {
-        path: file
-        for path, file in found.items()
-        if not any(below(column, path) for column in read)
-        and not any(below(path, ignored.path) for ignored in mapping.config.ignore_paths)
-    }
+    missing = {path: found[path] for path in uncovered(set(found), mapping, mapped)}
     assert not missing, f"neither a column nor ignored: {missing}"
 
 
@@ -137,12 +149,17 @@ def test_columns_no_capture_shows_are_declared_optional(
     assert unseen == deaths | {"$.liveData.plays.allPlays[*].playEvents[*].umpire"}
 
 
-def test_thirty_simulated_games_fill_every_mapped_path(mapped: dict[tuple[str, str], list[str]]) -> None:
+def test_thirty_simulated_games_fill_every_mapped_path(
+    mapped: dict[tuple[str, str], list[str]], simulated: set[str]
+) -> None:
     """A clone without captures shows a value in every column: no path of the mapping is empty in the sample."""
-    found = {
-        path
-        for capture in simulate_games(30, date(2024, 7, 1), seed=1)
-        for path in set(leaves(capture.payload, nulls=False))
-    }
-    empty = {f"{table}.{column}": p for (table, column), paths in mapped.items() for p in paths if p not in found}
+    empty = {f"{table}.{column}": p for (table, column), paths in mapped.items() for p in paths if p not in simulated}
     assert not empty
+
+
+@pytest.mark.parametrize("section", COMPLETE)
+def test_every_leaf_of_a_covered_section_of_simulated_games_is_mapped_or_ignored(
+    section: str, mapping: ResolvedMapping, mapped: dict[tuple[str, str], list[str]], simulated: set[str]
+) -> None:
+    """The same as for captures, on feeds that every clone has."""
+    assert not uncovered({path for path in simulated if below(path, section)}, mapping, mapped)

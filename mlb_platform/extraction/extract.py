@@ -1,0 +1,191 @@
+"""Captures in, judged rows of every table out: one Spark job for all tables, a second one only for misfits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
+from mlb_platform.extraction.project import Projection
+from mlb_platform.extraction.repair import Misplaced, misplaced_parts
+from mlb_platform.mapping.paths import render_steps
+from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.mapping.shape import column_paths, document_tree
+from mlb_platform.quality.findings import CastFailure, Finding
+from mlb_platform.quality.judge import Judge, collapse
+from resources.postgres import Postgres
+from resources.raw_frames import RawFrame
+
+STRUCTURE = "structure"
+"""The rule that an array stands for an array and an object for an object."""
+IDENTITY = "entity_key"
+"""The rule that a payload is of the entity its raw row names."""
+
+
+@dataclass
+class Extracted:
+    """Rows of all tables of several captures, and what was found in them."""
+
+    tables: list[TableRows]
+    findings: list[Finding] = field(default_factory=list)
+    cast_failures: list[CastFailure] = field(default_factory=list)
+    collapsed: dict[str, int] = field(default_factory=dict)
+
+
+class Extractor:
+    """Computes some tables of a mapping; keeps its plans, so that it is cheap to use again. Not for several threads."""
+
+    def __init__(self, spark: SparkSession, postgres: Postgres, mapping: ResolvedMapping, tables: Sequence[str]) -> None:
+        # codegen compiles little of these plans and its attempts cost more than they save
+        self._spark = spark.newSession()
+        for name, value in {
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.subexpressionElimination.enabled": "false",
+        }.items():
+            self._spark.conf.set(name, value)
+        self._postgres = postgres
+        self.mapping = mapping
+        self.tables = list(tables)
+        self._source: RawFrame | None = None
+        self._frames: dict[bool, Callable[[], pa.Table]] = {}
+        self._tree = document_tree(mapping)
+        self._paths = column_paths(mapping)
+
+    def _collect(self, raw_ids: Sequence[int], thorough: bool, repaired: dict[int, bytes]) -> tuple[list[Document], list[TableRows]]:
+        if self._source is None:
+            slots = max(2, 2 * self._spark.sparkContext.defaultParallelism)
+            self._source = RawFrame(self._spark, self._postgres, self.mapping.config.source.raw_table, slots)
+        projection = Projection(self.mapping, self.tables, thorough=thorough)
+        if thorough not in self._frames:
+            frame = projection.collectable(projection.parse(self._source.frame))
+            self._frames[thorough] = frame.toArrow
+        self._source.put(raw_ids, repaired)
+        return collect(projection, self._frames[thorough]())
+
+    def extract(self, entities: dict[int, str], payload: Callable[[int], bytes]) -> Extracted:
+        """Compute and judge the captures `entities` (raw_id to entity key); `payload` reads one stored body.
+
+        Every capture's rows are returned, whatever its findings: the caller decides what is held back.
+        """
+        documents, tables = self._collect(list(entities), False, {})
+        misfits = _suspects(documents, tables)
+        structure: list[Finding] = []
+        failures: list[CastFailure] = []
+        if misfits:
+            misplaced, repaired = self._repair(misfits, payload)
+            structure = [f for raw_id, parts in misplaced.items() for f in self._structure_findings(raw_id, parts)]
+            failures = [f for raw_id, parts in misplaced.items() for f in self._misplaced_failures(raw_id, parts)]
+            again, thorough = self._collect(misfits, True, repaired)
+            replaced = set(misfits)
+            documents = [d for d in documents if d.raw_id not in replaced] + again
+            tables = [_put_together(a, b, misfits) for a, b in zip(tables, thorough, strict=True)]
+            failures += [f for t in thorough for f in self._cast_failures(t)]
+        result = Extracted(tables, structure + _identity_findings(documents, entities), failures)
+        for t in tables:
+            rows, kept = collapse(t.rows, [RAW_ID, *t.target.key])
+            if kept is not None:
+                result.collapsed[t.target.name] = t.rows.num_rows - rows.num_rows
+                t.rows, t.broken = rows, t.broken.take(kept)
+        result.findings += Judge(tables, RAW_ID).findings()
+        return result
+
+    def _repair(
+        self, raw_ids: Sequence[int], payload: Callable[[int], bytes]
+    ) -> tuple[dict[int, list[Misplaced]], dict[int, bytes]]:
+        found: dict[int, list[Misplaced]] = {}
+        repaired: dict[int, bytes] = {}
+        for raw_id in raw_ids:
+            document = orjson.loads(payload(raw_id))
+            parts = misplaced_parts(document, self._tree)
+            if parts:
+                found[raw_id] = parts
+                repaired[raw_id] = orjson.dumps(document)
+        return found, repaired
+
+    def _structure_findings(self, raw_id: int, parts: list[Misplaced]) -> list[Finding]:
+        wrong = [p for p in parts if p.is_structure_error]
+        if not wrong:
+            return []
+        samples = [{"pointer": p.pointer, "expected": p.expected, "found": p.found, "value": p.value} for p in wrong[:5]]
+        table = next((t for p in wrong for t, _ in self._columns_below(p)), self.tables[0])
+        return [Finding(raw_id, table, STRUCTURE, STRUCTURE, "error", len(wrong), len(wrong), samples)]
+
+    def _columns_below(self, part: Misplaced) -> list[tuple[str, str]]:
+        """The (table, column)s that read what is below a misplaced part."""
+        return [
+            key
+            for key, paths in self._paths.items()
+            if key[0] in self.tables and any(p[: len(part.steps)] == part.steps for p in paths)
+        ]
+
+    def _misplaced_failures(self, raw_id: int, parts: list[Misplaced]) -> list[CastFailure]:
+        found: dict[tuple[str, str], CastFailure] = {}
+        for part in parts:
+            if part.is_structure_error:
+                continue
+            for table, column in self._columns_below(part):
+                count = found[table, column].failures if (table, column) in found else 0
+                found[table, column] = CastFailure(
+                    raw_id, table, column, part.path, part.expected, part.value, count + 1, False
+                )
+        return list(found.values())
+
+    def _cast_failures(self, t: TableRows) -> list[CastFailure]:
+        if t.misfits is None or t.misfits.null_count == len(t.misfits):
+            return []
+        owners = t.rows.column(RAW_ID).take(pc.list_parent_indices(t.misfits))
+        flat = t.misfits.flatten()
+        table = pa.table({"raw": owners, "c": flat.field("c"), "v": flat.field("v")})
+        grouped = table.group_by(["raw", "c"]).aggregate([("v", "min"), ("v", "count")])
+        found = []
+        for row in grouped.to_pylist():
+            column = t.columns[row["c"]]
+            paths = self._paths.get((t.target.name, column.name), [])
+            found.append(
+                CastFailure(
+                    row["raw"], t.target.name, column.name, render_steps(paths[0]) if paths else column.name,
+                    str(column.type), row["v_min"], row["v_count"], bool(column.field and column.field.lenient),
+                )
+            )  # fmt: skip
+        return found
+
+
+def _suspects(documents: Sequence[Document], tables: Sequence[TableRows]) -> list[int]:
+    """Captures that need a second look: unexpected structure, a value that does not fit, a text that may be JSON."""
+    found = {d.raw_id for d in documents if d.corrupt}
+    for t in tables:
+        masks = [pc.fill_null(t.misfit, False)]
+        for c in t.columns:
+            if c.type.is_text and c.origin == "path" and t.rows.num_rows:
+                masks.append(pc.fill_null(pc.match_substring_regex(t.rows.column(c.name), r"^[\[{]"), False))
+        for mask in masks:
+            if pc.any(mask).as_py():
+                found |= set(t.rows.column(RAW_ID).filter(mask).to_pylist())
+    return sorted(found)
+
+
+def _put_together(quick: TableRows, thorough: TableRows, replaced: Sequence[int]) -> TableRows:
+    """Rows of the quick pass without those of `replaced` captures, then theirs of the thorough pass."""
+    keep = pc.invert(pc.is_in(quick.rows.column(RAW_ID), value_set=pa.array(replaced, pa.int64())))
+    keep = keep.combine_chunks() if isinstance(keep, pa.ChunkedArray) else keep
+    return TableRows(
+        quick.target,
+        pa.concat_tables([quick.rows.filter(keep), thorough.rows]),
+        pa.concat_arrays([quick.misfit.filter(keep), thorough.misfit]),
+        pa.concat_arrays([quick.broken.filter(keep), thorough.broken]),
+    )
+
+
+def _identity_findings(documents: Sequence[Document], entities: dict[int, str]) -> list[Finding]:
+    found = []
+    for d in documents:
+        if str(d.entity) != entities[d.raw_id]:
+            samples = [{"expected": entities[d.raw_id], "found": str(d.entity)}]
+            found.append(Finding(d.raw_id, "", IDENTITY, IDENTITY, "error", 1, 1, samples))
+    return found

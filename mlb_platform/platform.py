@@ -1,0 +1,74 @@
+"""The platform put together from its settings: database, raw store, sinks, Spark, mappings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
+from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.settings import Settings
+from resources.delta_sink import DeltaSink
+from resources.postgres import Postgres, open_postgres
+from resources.postgres_sink import PostgresSink
+from resources.quality_store import QualityStore
+from resources.raw_store import RawStore
+from resources.spark import open_session, spark_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass
+class Platform:
+    """Everything by its settings; each part starts when it is first used."""
+
+    settings: Settings
+    spark_factory: Callable[[], SparkSession] | None = None
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """The database, started when it is the embedded one."""
+        s = self.settings
+        return open_postgres(s.database_url, s.postgres_dir, s.logs)
+
+    @cached_property
+    def registry(self) -> MappingRegistry:
+        """All mappings."""
+        return MappingRegistry(self.settings.mappings)
+
+    @cached_property
+    def raw(self) -> RawStore:
+        """Raw rows."""
+        return RawStore(self.postgres)
+
+    @cached_property
+    def quality(self) -> QualityStore:
+        """What quality found."""
+        return QualityStore(self.postgres)
+
+    def spark(self) -> SparkSession:
+        """Return the Spark session, started at the first call."""
+        if self.spark_factory is not None:
+            return self.spark_factory()
+        s = self.settings
+        cores = os.cpu_count() or 2
+        return open_session(spark_settings(s.jars, s.home / "tmp", s.spark_master, cores), s.spark_remote)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """What transformations read and write."""
+        above = self.settings.delta_spark_above_mb * 1024 * 1024
+        sinks = [
+            PostgresSink(self.postgres),
+            DeltaSink(self.settings.lake, self.postgres, spark=self.spark, spark_above_bytes=above),
+        ]
+        return Stores(self.postgres, self.raw, self.quality, sinks, self.spark, self.settings.games_per_job)
+
+    def transformation(self, mapping: str, tables: list[str] | None = None) -> BaseTransformation:
+        """Return the transformation of a mapping (`endpoint/method`) over some of its tables, or all."""
+        return make_transformation(self.registry.get(mapping))(self.stores, tables)

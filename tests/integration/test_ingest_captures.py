@@ -1,0 +1,179 @@
+"""Ingesting folders: every file is accounted for, and one bad file costs no other."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from mlb_platform.ingestion.captures_folder import IngestError, IngestReport, ingest_folder
+from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.settings import PROJECT_ROOT
+from resources.postgres import Postgres
+from resources.quality_store import QualityStore
+from resources.raw_store import RawStore
+
+CAPTURES = PROJECT_ROOT.parent / "shared" / "captures"
+MAPPING = "game/live_game_v1"
+TABLE = "game.live_game_v1"
+HEADER = "path\tendpoint\tmethod\tid\tcaptured_at\tnote\n"
+with_captures = pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures are not beside the project")
+
+
+def ingest(folder: Path, database: Postgres, **options: object) -> IngestReport:
+    mappings = MappingRegistry(PROJECT_ROOT / "mapping_configs").mappings
+    return ingest_folder(folder, RawStore(database), QualityStore(database), mappings, **options)  # type: ignore[arg-type]
+
+
+def feed(game: int) -> bytes:
+    document = {"gamePk": game, "gameData": {"datetime": {"officialDate": "2024-07-12"}}, "liveData": {"plays": {}}}
+    return json.dumps(document).encode()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three good games, and one file of every kind that goes wrong."""
+    root = tmp_path / "captures"
+    (root / "game" / "live_game_v1").mkdir(parents=True)
+    lines = []
+
+    def add(name: str, body: bytes | None, *, id_: str = "", at: str = "2024-07-13T04:00:00Z") -> None:
+        if body is not None:
+            (root / "game" / "live_game_v1" / name).write_bytes(body)
+        lines.append(f'game/live_game_v1/{name}\tgame\tlive_game_v1\t{id_}\t{at}\tsays "hello\n')
+
+    add("good.json", feed(1), id_="1")
+    add("good.json.gz", gzip.compress(feed(2)), id_="2")
+    add("another.json", feed(3))
+    add("empty.json", b"{}")
+    add("page.json", b"<html><title>503</title>")
+    add("half.json.gz", gzip.compress(feed(4)[:50]))
+    add("cut.json.gz", gzip.compress(feed(4))[:40])
+    add("other.json", feed(4), id_="5")
+    add("missing.json", None)
+    add("when.json", feed(6), at="yesterday")
+    add("zone.json", feed(6), at="2024-07-13T04:00:00")
+    add("digits.json", feed(6).replace(b'"plays"', b'"x": 0.' + b"0" * 20000 + b'1, "plays"'))
+    lines.append("../outside.json\tgame\tlive_game_v1\t\t2024-07-13T04:00:00Z\t\n")
+    lines.append("game/live_game_v1/good.json\n")
+    lines.append("person.json\tperson\tperson\t1\t2024-07-13T04:00:00Z\t\n")
+    (root / "person.json").write_text("{}")
+    (tmp_path / "outside.json").write_bytes(feed(9))
+    (root / "game" / "live_game_v1" / "unlisted.json").write_bytes(feed(7))
+    (root / "README.md").write_text("notes")
+    (root / "INDEX.tsv").write_text(HEADER + "".join(lines))
+    return root
+
+
+def test_every_file_is_accounted_for(folder: Path, database: Postgres) -> None:
+    report = ingest(folder, database)
+    reasons = {f"{Path(r.source).name}: {r.reason}" for r in report.rejections}
+    for expected in (
+        "empty.json: another shape: no gamePk", "page.json: an HTML page titled '503'", "half.json.gz: truncated JSON",
+        "cut.json.gz: the gzip file is truncated", "other.json: the payload is of gamePk 4, but 5 was asked for",
+        "missing.json: line 10 of INDEX.tsv names a file that is not there", "when.json: captured_at 'yesterday'",
+        "zone.json: captured_at '2024-07-13T04:00:00' has no time zone", "digits.json: PostgreSQL cannot store it",
+        "outside.json: line 14 of INDEX.tsv names a file outside", "good.json: line 15 of INDEX.tsv lacks",
+        "unlisted.json: the file is not in INDEX.tsv",
+    ):  # fmt: skip
+        assert [r for r in reasons if r.startswith(expected)], (expected, reasons)
+    assert (report.stored, report.repeats, report.rejected) == (3, 0, 12)
+    assert dict(report.skipped) == {"person/person": 1}
+    assert [Path(name).name for name in report.ignored] == ["README.md"]
+    assert report.exit_code == 1
+    assert report.summary == (
+        f"{folder}: 3 stored, 0 repeated (already there), 12 rejected, 1 skipped (no mapping: person/person 1), "
+        "1 other files ignored"
+    )
+    rows = RawStore(database).rows(TABLE)
+    assert [row.entity_key for row in rows] == ["1", "2", "3"]
+    assert {row.partition_date for row in rows} == {date(2024, 7, 12)}
+    assert {row.captured_at for row in rows} == {datetime(2024, 7, 13, 4, tzinfo=UTC)}
+    with database.transaction() as connection:
+        params = connection.execute(f"SELECT params FROM {TABLE} ORDER BY entity_key").fetchall()
+    assert params == [({"id": "1"},), ({"id": "2"},), ({},)]
+
+
+def test_again_stores_and_rejects_nothing_new(folder: Path, database: Postgres) -> None:
+    ingest(folder, database)
+    report = ingest(folder, database)
+    assert (report.stored, report.repeats, report.rejected) == (0, 3, 12)
+    assert len(QualityStore(database).rejected()) == 12
+    assert len(RawStore(database).rows(TABLE)) == 3
+
+
+def test_two_folders_at_once_store_each_capture_once(folder: Path, database: Postgres) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda _: ingest(folder, Postgres(database.url)), range(4)))
+    assert sum(report.stored for report in reports) == 3
+    assert {report.stored + report.repeats for report in reports} == {3}
+
+
+def test_plain_files_need_to_be_told_what_they_are(tmp_path: Path, database: Postgres) -> None:
+    (tmp_path / "a.json").write_bytes(feed(1))
+    (tmp_path / "b.json.gz").write_bytes(gzip.compress(feed(2)))
+    (tmp_path / ".hidden.json").write_bytes(b"x")
+    told = {"endpoint": "game", "method": "live_game_v1"}
+    with pytest.raises(IngestError, match="no INDEX.tsv, so its files need --captured-at"):
+        ingest(tmp_path, database, **told)
+    with pytest.raises(IngestError, match="no ISO time"):
+        ingest(tmp_path, database, **told, captured_at="today")
+    with pytest.raises(IngestError, match="no mapping 'game/nothing'; there are: .*game/live_game_v1"):
+        ingest(tmp_path, database, endpoint="game", method="nothing", captured_at="2024-07-13T00:00:00-04:00")
+    seen: list[tuple[int, int, str]] = []
+    report = ingest(
+        tmp_path, database, **told, captured_at="2024-07-13T00:00:00-04:00", progress=lambda *step: seen.append(step)
+    )
+    assert (report.stored, report.exit_code) == (2, 0)
+    assert seen == [(2, 2, "b.json.gz")]
+    assert {r.captured_at for r in RawStore(database).rows(TABLE)} == {datetime(2024, 7, 13, 4, tzinfo=UTC)}
+
+
+def test_folders_that_make_no_sense_are_refused(tmp_path: Path, database: Postgres) -> None:
+    told = {"endpoint": "game", "method": "live_game_v1", "captured_at": "2024-07-13T04:00:00Z"}
+    with pytest.raises(IngestError, match="does not exist"):
+        ingest(tmp_path / "nowhere", database)
+    (tmp_path / "file.json").write_text("{}")
+    with pytest.raises(IngestError, match="is a file"):
+        ingest(tmp_path / "file.json", database)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(IngestError, match="has no captures"):
+        ingest(empty, database, **told)
+    (empty / "INDEX.tsv").write_text("file\twhen\n")
+    with pytest.raises(IngestError, match="has no column path, endpoint, method, captured_at"):
+        ingest(empty, database)
+    with pytest.raises(IngestError, match="no mapping 'x/y'"):
+        ingest(empty, database, only_mapping="x/y")
+
+
+@with_captures
+def test_the_captures_of_the_feed(database: Postgres, tmp_path: Path) -> None:
+    """All sixteen feeds are stored under their official dates; nothing of them is refused."""
+    report = ingest(CAPTURES, database, only_mapping=MAPPING)
+    assert (report.stored, report.rejected, report.exit_code) == (16, 0, 0)
+    assert report.filtered == 71
+    rows = RawStore(database).rows(TABLE)
+    assert len({row.entity_key for row in rows}) == 13
+    assert {row.partition_date for row in rows if row.entity_key == "747175"} == {date(2024, 7, 12)}
+    assert {row.partition_date for row in rows if row.entity_key == "563408"} == {date(2018, 10, 24)}
+    assert ingest(CAPTURES, database, only_mapping=MAPPING).repeats == 16
+
+
+@with_captures
+def test_without_a_filter_what_no_mapping_provides_is_listed(database: Postgres) -> None:
+    report = ingest(CAPTURES, database)
+    assert report.exit_code == 0
+    assert report.stored + report.skipped.total() + report.rejected == 87
+    assert "no mapping" in report.summary or not report.skipped
+
+
+def test_an_index_with_a_mark_and_windows_lines(database: Postgres, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(feed(1))
+    line = "a.json\tgame\tlive_game_v1\t1\t2024-07-13T04:00:00Z\t\r\n"
+    (tmp_path / "INDEX.tsv").write_bytes(b"\xef\xbb\xbf" + (HEADER.replace("\n", "\r\n") + line).encode())
+    assert ingest(tmp_path, database).stored == 1

@@ -1,0 +1,221 @@
+"""A changed mapping: what a sink changes by itself, and what it refuses because data would be lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date
+from decimal import Decimal
+from threading import Barrier, Thread
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from resources.errors import PlatformError
+from resources.lake import table_uri
+from resources.merge import ColumnSpec, IndexSpec, MergeBatch, MergeSpec, ReferenceSpec, ScopeVersion, Sink
+from resources.merge_batch import arrow_schema
+from resources.merge_schema import SchemaChangeRefused
+from resources.postgres import Postgres
+from resources.postgres_sink import PostgresSink
+
+from .harness import SinkCase, at, new_spec
+
+BASE = (
+    ColumnSpec("id", "INT", nullable=False, description="Who"),
+    ColumnSpec("number", "INT"),
+    ColumnSpec("exact", "NUMERIC(5,2)"),
+    ColumnSpec("name", "VARCHAR(5)", description="Name"),
+    ColumnSpec("must", "INT", nullable=False),
+)
+ROW = {"id": 1, "number": 7, "exact": Decimal("123.45"), "name": "Pérez", "must": 1}
+
+
+def base() -> MergeSpec:
+    return new_spec(columns=BASE, key=("id",), scope="id", partition=None)
+
+
+def changed(spec: MergeSpec, name: str, **values: Any) -> MergeSpec:
+    columns = tuple(dataclasses.replace(c, **values) if c.name == name else c for c in spec.columns)
+    return dataclasses.replace(spec, columns=columns)
+
+
+def write(sink: Sink, spec: MergeSpec, row: dict[str, Any], minute: int) -> None:
+    schema = pa.schema(pa.field(f.name, f.type) for f in arrow_schema(spec))
+    versions = [ScopeVersion(str(row["id"]), at(minute), "h", 1)]
+    sink.merge(spec, MergeBatch(pa.Table.from_pylist([row], schema=schema), versions))
+
+
+def test_additive_changes_are_made_and_keep_every_row(case: SinkCase) -> None:
+    spec = base()
+    sink = case.make()
+    sink.prepare(spec)
+    write(sink, spec, ROW, 0)
+    wide = changed(spec, "number", sql_type="BIGINT")
+    wide = changed(wide, "exact", sql_type="NUMERIC(9,3)")
+    wide = changed(wide, "name", sql_type="VARCHAR(40)", description="Full name")
+    wide = changed(wide, "must", nullable=True)
+    extra = (ColumnSpec("born", "DATE", description="Birthday"), ColumnSpec("more", "JSONB"))
+    wide = dataclasses.replace(wide, columns=(*wide.columns, *extra), description="People")
+    sink.prepare(wide)
+    assert sink.fetch(wide).to_pylist() == [{**ROW, "born": None, "more": None}]
+    assert sink.state(wide, ["1"])["1"].rows == 1
+    large = {
+        "id": 2,
+        "number": 2**40,
+        "exact": Decimal("123456.789"),
+        "name": "A much longer name",
+        "born": date(1960, 1, 2),
+    }
+    write(sink, wide, large, 1)
+    case.make().prepare(wide)
+    text = changed(changed(wide, "name", sql_type="TEXT"), "number", sql_type="NUMERIC(24,2)")
+    case.make().prepare(text)
+    rows = {row["id"]: row for row in case.make().fetch(text).to_pylist()}
+    assert rows[1]["number"] == Decimal("7.00") and rows[1]["name"] == "Pérez"
+    assert rows[2] == {**large, "number": Decimal(2**40), "must": None, "more": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda s: dataclasses.replace(s, columns=s.columns[:1] + s.columns[2:]), "number (INT) is no longer"),
+        (lambda s: changed(s, "name", sql_type="VARCHAR(4)"), "name is VARCHAR(5), the mapping asks for VARCHAR(4)"),
+        (lambda s: changed(s, "number", sql_type="SMALLINT"), "number is INT, the mapping asks for SMALLINT"),
+        (lambda s: changed(s, "number", sql_type="TEXT"), "number is INT, the mapping asks for TEXT"),
+        (lambda s: changed(s, "exact", sql_type="NUMERIC(6,4)"), "exact is NUMERIC(5,2), the mapping asks for"),
+        (lambda s: changed(s, "exact", sql_type="NUMERIC(9,1)"), "exact is NUMERIC(5,2), the mapping asks for"),
+        (lambda s: changed(s, "number", nullable=False), "number INT takes nulls, the mapping asks for NOT NULL"),
+        (lambda s: dataclasses.replace(s, key=("id", "must")), "the key is (id), the mapping asks for (id, must)"),
+        (
+            lambda s: dataclasses.replace(s, columns=(*s.columns, ColumnSpec("new", "INT", nullable=False))),
+            "new column new INT takes no null",
+        ),
+    ],
+)
+def test_a_change_that_would_lose_data_is_refused_by_name(light_case: SinkCase, change: Any, told: str) -> None:
+    spec = base()
+    light_case.make().prepare(spec)
+    write(light_case.make(), spec, ROW, 0)
+    with pytest.raises(SchemaChangeRefused) as caught:
+        light_case.make().prepare(change(spec))
+    message = str(caught.value)
+    assert told in message and spec.table in message and "another table name" in message and "\n" not in message
+    assert light_case.make().fetch(spec).to_pylist() == [ROW]
+
+
+def test_a_strict_column_can_be_added_to_an_empty_table(light_case: SinkCase) -> None:
+    spec = base()
+    light_case.make().prepare(spec)
+    strict = dataclasses.replace(spec, columns=(*spec.columns, ColumnSpec("new", "INT", nullable=False)))
+    light_case.make().prepare(strict)
+    write(light_case.make(), strict, {**ROW, "new": 4}, 0)
+    assert light_case.make().fetch(strict).to_pylist() == [{**ROW, "new": 4}]
+
+
+def test_many_can_prepare_one_table_at_once(light_case: SinkCase) -> None:
+    spec = base()
+    wide = changed(spec, "number", sql_type="BIGINT")
+    failures: list[BaseException] = []
+    for target in (spec, wide):
+        start = Barrier(4)
+
+        def prepare(target: MergeSpec = target, start: Barrier = start) -> None:
+            try:
+                start.wait()
+                light_case.make().prepare(target)
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [Thread(target=prepare) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        write(light_case.make(), target, ROW, 0)
+    assert failures == []
+    assert light_case.make().fetch(wide).to_pylist() == [ROW]
+
+
+def test_a_lake_migrated_between_two_merges_keeps_both(light_case: SinkCase) -> None:
+    spec = base()
+    old, new = light_case.make(), light_case.make()
+    old.prepare(spec)
+    write(old, spec, ROW, 0)
+    wide = changed(spec, "number", sql_type="BIGINT")
+    new.prepare(wide)
+    write(new, wide, {**ROW, "id": 2, "number": 2**40}, 0)
+    assert sorted(row["number"] for row in light_case.make().fetch(wide).to_pylist()) == [7, 2**40]
+
+
+def test_delta_columns_carry_type_and_description(light_case: SinkCase, lake: str) -> None:
+    if light_case.kind == "postgres":
+        pytest.skip("a test of the lake")
+    spec = base()
+    light_case.make().prepare(spec)
+    table = DeltaTable(table_uri(lake, spec.table))
+    fields = {field.name: field for field in table.schema().fields}
+    assert fields["name"].metadata == {"sql_type": "VARCHAR(5)", "comment": "Name"}
+    assert not fields["id"].nullable and fields["number"].nullable
+    assert table.metadata().description == "Plays"
+
+
+def _catalog(database: Postgres, query: str, *values: str) -> list[tuple[Any, ...]]:
+    with database.transaction() as connection:
+        return connection.execute(query.encode(), values).fetchall()
+
+
+def test_postgres_tables_have_comments_keys_indexes_and_references(sink_database: Postgres) -> None:
+    sink = PostgresSink(sink_database)
+    parent, other = base(), base()
+    reference = ReferenceSpec(("number",), parent.table, ("id",))
+    nowhere = ReferenceSpec(("number",), "person.person_v1", ("id",))
+    impossible = ReferenceSpec(("number",), parent.table, ("number",))
+    child = dataclasses.replace(
+        other,
+        references=(reference, nowhere, impossible),
+        indexes=(IndexSpec(("number",)), IndexSpec(("name",), "hash"), IndexSpec(("number", "must"), unique=True)),
+    )
+    sink.prepare(child)
+    kept = "SELECT to_table, to_columns[1], constraint_name IS NOT NULL FROM quality.table_references WHERE table_name = %s"
+    assert not any(made for _, _, made in _catalog(sink_database, kept, child.table))
+    sink.prepare(parent)
+    assert set(_catalog(sink_database, kept, child.table)) == {
+        (parent.table, "id", True),
+        (parent.table, "number", False),
+        ("person.person_v1", "id", False),
+    }
+    foreign = _catalog(
+        sink_database,
+        "SELECT confrelid::regclass::text, conenforced FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
+        child.table,
+    )
+    assert foreign == [(parent.table, False)]
+    write(sink, child, ROW, 0)  # number 7 has no parent, and that is no failure
+    kinds = _catalog(
+        sink_database, "SELECT indexdef FROM pg_indexes WHERE schemaname || '.' || tablename = %s", child.table
+    )
+    text = " ".join(definition for (definition,) in kinds)
+    assert "USING hash (name)" in text and "UNIQUE INDEX ux_" in text and len(kinds) == 4
+    comments = _catalog(
+        sink_database,
+        "SELECT obj_description(%s::regclass), col_description(%s::regclass, 4)",
+        child.table,
+        child.table,
+    )
+    assert comments == [("Plays", "Name")]
+    sink.prepare(dataclasses.replace(child, references=(nowhere,)))
+    assert [row[0] for row in _catalog(sink_database, kept, child.table)] == ["person.person_v1"]
+    with pytest.raises(PlatformError, match=r"index \(number\) of type gin cannot be made"):
+        sink.prepare(dataclasses.replace(child, indexes=(IndexSpec(("number",), "gin"),)))
+
+
+def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, sink_database: Postgres, lake: str) -> None:
+    spec = base()
+    light_case.make().prepare(spec)
+    before = _catalog(sink_database, "SELECT max(xmin::text::bigint) FROM pg_class")
+    light_case.make().prepare(spec)
+    assert _catalog(sink_database, "SELECT max(xmin::text::bigint) FROM pg_class") == before
+    if light_case.kind != "postgres":
+        assert DeltaTable(table_uri(lake, spec.table)).version() == 0
