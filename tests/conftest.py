@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from mlb_platform.platform import Platform
+from mlb_platform.settings import Settings, load_settings
 from resources.embedded_postgres import EmbeddedPostgres
 from resources.postgres import Postgres
+from resources.spark import install_jars, open_session, spark_settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +47,29 @@ def database(postgres: Postgres) -> Iterator[Postgres]:
         fresh.close()
         with postgres.connect(autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of this test session, with our settings and the jars that `make setup` fetched."""
+    jars = load_settings().jars
+    install_jars(jars, jars.parent / "ivy")
+    session = open_session(spark_settings(jars, tmp_path_factory.mktemp("spark"), master="local[2]"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def platform(database: Postgres, spark: SparkSession, tmp_path: Path) -> Platform:
+    """The whole platform on an empty database and an empty lake, with the session's Spark."""
+    settings = Settings(home=tmp_path, database_url=database.url)
+    return Platform(settings, spark_factory=lambda: spark)
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of real captures (MLB_CAPTURES); tests on it are skipped where there is none."""
+    folder = os.environ.get("MLB_CAPTURES")
+    if not folder or not (Path(folder) / "INDEX.tsv").is_file():
+        pytest.skip("needs real captures: set MLB_CAPTURES to a folder with an INDEX.tsv")
+    return Path(folder)
