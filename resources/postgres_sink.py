@@ -31,6 +31,7 @@ from resources.sql_types import postgres_type
 SINK = "postgres"
 _STAGE = sql.Identifier("merge_stage")
 _ANALYZE_FROM_ROWS = 2_000
+_INSTANT, _WALL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
 
 
 class PostgresSink:
@@ -126,6 +127,9 @@ def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
     connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(_STAGE, columns))
     if not rows.num_rows:
         return
+    connection.execute("SET LOCAL timezone = 'UTC'")
+    # Times are sent as UTC without saying so: Arrow writes them fifteen times as fast.
+    rows = rows.cast(pa.schema(pa.field(f.name, _WALL if f.type == _INSTANT else f.type) for f in rows.schema))
     options = pa_csv.WriteOptions(include_header=False)
     with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(_STAGE, names)) as copy:
         for chunk in rows.to_batches(max_chunksize=20_000):

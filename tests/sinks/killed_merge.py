@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -63,7 +62,8 @@ def main(kind: str, point: str, url: str, lake: str, table: str, minute: str) ->
     owner, name = POINTS[kind][point]["target"]
     by = POINTS[kind][point]["by"]
     replacement = then_die(getattr(owner, name)) if by is then_die else by
-    with postgres.scope_locks(table, ["1"]), patch.object(owner, name, replacement):
+    setattr(owner, name, replacement)
+    with postgres.scope_locks(table, ["1"]):
         sink.merge(spec, batch(spec, capture))
 
 

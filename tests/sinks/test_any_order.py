@@ -52,8 +52,8 @@ def histories(draw: st.DrawFn) -> list[list[Capture]]:
 
 
 @pytest.fixture
-def sinks(sink_database: Postgres, tmp_path: Path) -> list[Sink]:
-    return [PostgresSink(sink_database), DeltaSink(str(tmp_path / "lake"), sink_database)]
+def sinks(database: Postgres, tmp_path: Path) -> list[Sink]:
+    return [PostgresSink(database), DeltaSink(str(tmp_path / "lake"), database)]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

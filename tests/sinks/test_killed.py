@@ -28,15 +28,15 @@ SCRIPT = Path(__file__).with_name("killed_merge.py")
 
 @pytest.mark.parametrize(("kind", "point"), [(kind, point) for kind, points in POINTS.items() for point in points])
 def test_killed_merge_heals(
-    kind: str, point: str, request: pytest.FixtureRequest, sink_database: Postgres, lake: str
+    kind: str, point: str, request: pytest.FixtureRequest, database: Postgres, lake: str
 ) -> None:
-    case = make_case(kind, request, sink_database, lake)
+    case = make_case(kind, request, database, lake)
     spec = new_spec()
     case.make().prepare(spec)
     other = Capture(2, 0, {0: (0, "other game")})
     case.merge(spec, BEFORE, other)
 
-    arguments = [kind, point, sink_database.url, lake, spec.table, "10"]
+    arguments = [kind, point, database.url, lake, spec.table, "10"]
     killed = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
 
@@ -51,47 +51,47 @@ def test_killed_merge_heals(
     assert case.merge(spec, BETWEEN).counts.skipped_stale == (1 if committed else 0)
     case.merge(spec, KILLED)
     assert case.held(spec) == expected(spec, [BEFORE, BETWEEN, KILLED, other])
-    with sink_database.transaction() as connection:
+    with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM quality.merge_intents").fetchone() == (0,)
 
 
-def test_the_next_merge_heals_by_itself(request: pytest.FixtureRequest, sink_database: Postgres, lake: str) -> None:
-    case = make_case("delta-deltalake", request, sink_database, lake)
+def test_the_next_merge_heals_by_itself(request: pytest.FixtureRequest, database: Postgres, lake: str) -> None:
+    case = make_case("delta-deltalake", request, database, lake)
     spec = new_spec()
     case.make().prepare(spec)
-    arguments = ["delta-deltalake", "after-data", sink_database.url, lake, spec.table, "10"]
+    arguments = ["delta-deltalake", "after-data", database.url, lake, spec.table, "10"]
     subprocess.run([sys.executable, str(SCRIPT), *arguments], check=False)
     assert case.merge(spec, BETWEEN).counts.skipped_stale == 1
     assert case.held(spec) == expected(spec, [KILLED])
 
 
 def test_a_merge_under_way_is_not_settled_by_those_who_hold_no_lock(
-    request: pytest.FixtureRequest, sink_database: Postgres, lake: str
+    request: pytest.FixtureRequest, database: Postgres, lake: str
 ) -> None:
-    case = make_case("delta-deltalake", request, sink_database, lake)
+    case = make_case("delta-deltalake", request, database, lake)
     spec = new_spec()
     case.make().prepare(spec)
-    arguments = ["delta-deltalake", "before-data", sink_database.url, lake, spec.table, "10"]
+    arguments = ["delta-deltalake", "before-data", database.url, lake, spec.table, "10"]
     subprocess.run([sys.executable, str(SCRIPT), *arguments], check=False)
     assert case.make().state(spec) == {}
-    with sink_database.transaction() as connection:
+    with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM quality.merge_intents").fetchone() == (1,)
     with case.locked(spec, [1]):
         assert case.make().state(spec, ["1"]) == {}
-    with sink_database.transaction() as connection:
+    with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM quality.merge_intents").fetchone() == (0,)
 
 
 def test_a_deleted_lake_and_a_dropped_table_are_a_fresh_start(
-    request: pytest.FixtureRequest, sink_database: Postgres, lake: str
+    request: pytest.FixtureRequest, database: Postgres, lake: str
 ) -> None:
     for kind in ("postgres", "delta-deltalake"):
-        case = make_case(kind, request, sink_database, lake)
+        case = make_case(kind, request, database, lake)
         spec = new_spec()
         case.make().prepare(spec)
         case.merge(spec, KILLED)
         if kind == "postgres":
-            with sink_database.transaction() as connection:
+            with database.transaction() as connection:
                 connection.execute(f"DROP TABLE {spec.table}")
         else:
             shutil.rmtree(lake)

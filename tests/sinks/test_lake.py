@@ -32,8 +32,8 @@ def filled(sink: Sink, spec: MergeSpec) -> None:
     sink.merge(spec, batch(spec, FIRST))
 
 
-def test_tables_are_views_that_see_every_row_and_column(sink_database: Postgres, lake: str) -> None:
-    sink = DeltaSink(lake, sink_database)
+def test_tables_are_views_that_see_every_row_and_column(database: Postgres, lake: str) -> None:
+    sink = DeltaSink(lake, database)
     spec, other = new_spec(), new_spec()
     filled(sink, other)
     filled(sink, spec)
@@ -60,8 +60,8 @@ def test_tables_are_views_that_see_every_row_and_column(sink_database: Postgres,
         assert connection.execute(joined).fetchone() == (2,)
 
 
-def test_a_query_reads_no_file_of_other_tables(sink_database: Postgres, lake: str) -> None:
-    sink = DeltaSink(lake, sink_database)
+def test_a_query_reads_no_file_of_other_tables(database: Postgres, lake: str) -> None:
+    sink = DeltaSink(lake, database)
     spec, broken = new_spec(), new_spec()
     filled(sink, spec)
     filled(sink, broken)
@@ -73,15 +73,15 @@ def test_a_query_reads_no_file_of_other_tables(sink_database: Postgres, lake: st
         assert connection.execute(f"SELECT count(*) FROM {spec.table}").fetchone() == (2,)
 
 
-def test_a_lake_that_is_not_there_is_empty(lake: str, sink_database: Postgres) -> None:
+def test_a_lake_that_is_not_there_is_empty(lake: str, database: Postgres) -> None:
     assert list(lake_tables(lake)) == []
     with lake_connection(lake) as connection:
         assert connection.execute("SELECT count(*) FROM information_schema.tables").fetchone() == (0,)
-    assert DeltaSink(lake, sink_database).state(new_spec(), ["1"]) == {}
+    assert DeltaSink(lake, database).state(new_spec(), ["1"]) == {}
 
 
-def test_small_merges_leave_few_files(sink_database: Postgres, lake: str) -> None:
-    sink, spec = DeltaSink(lake, sink_database), new_spec()
+def test_small_merges_leave_few_files(database: Postgres, lake: str) -> None:
+    sink, spec = DeltaSink(lake, database), new_spec()
     sink.prepare(spec)
     for game in range(70):
         sink.merge(spec, batch(spec, Capture(game, 0, {0: (0, "x")})))
@@ -104,15 +104,15 @@ def test_a_table_that_was_not_prepared_is_named(light_sinks: list[Sink]) -> None
 
 
 @pytest.fixture
-def light_sinks(sink_database: Postgres, lake: str) -> list[Sink]:
-    return [PostgresSink(sink_database), DeltaSink(lake, sink_database)]
+def light_sinks(database: Postgres, lake: str) -> list[Sink]:
+    return [PostgresSink(database), DeltaSink(lake, database)]
 
 
-def test_a_lake_below_a_file_is_told_in_one_line(tmp_path: Path, sink_database: Postgres) -> None:
+def test_a_lake_below_a_file_is_told_in_one_line(tmp_path: Path, database: Postgres) -> None:
     (tmp_path / "file").write_text("in the way")
     spec = new_spec()
     with pytest.raises(PlatformError) as caught:
-        DeltaSink(str(tmp_path / "file"), sink_database).prepare(spec)
+        DeltaSink(str(tmp_path / "file"), database).prepare(spec)
     one_line(caught, str(tmp_path / "file"))
 
 
@@ -133,16 +133,16 @@ except PlatformError as error:
 """
 
 
-def test_a_read_only_lake_is_told_in_one_line_and_nothing_is_noted_as_merged(sink_database: Postgres) -> None:
+def test_a_read_only_lake_is_told_in_one_line_and_nothing_is_noted_as_merged(database: Postgres) -> None:
     with tempfile.TemporaryDirectory(prefix="mlb-lake-") as folder:
         os.chmod(folder, 0o755)
         lake, spec = f"{folder}/lake", new_spec()
-        sink = DeltaSink(lake, sink_database)
+        sink = DeltaSink(lake, database)
         filled(sink, spec)
         for path in [Path(folder), *Path(folder).rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
         root = str(Path(__file__).parents[2])
-        arguments = [sys.executable, "-c", READ_ONLY_CHILD, lake, sink_database.url, spec.table, root]
+        arguments = [sys.executable, "-c", READ_ONLY_CHILD, lake, database.url, spec.table, root]
         child = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd="/")
         for path in [Path(folder), *Path(folder).rglob("*")]:
             path.chmod(0o755)

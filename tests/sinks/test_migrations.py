@@ -166,8 +166,8 @@ def _catalog(database: Postgres, query: str, *values: str) -> list[tuple[Any, ..
         return connection.execute(query.encode(), values).fetchall()
 
 
-def test_postgres_tables_have_comments_keys_indexes_and_references(sink_database: Postgres) -> None:
-    sink = PostgresSink(sink_database)
+def test_postgres_tables_have_comments_keys_indexes_and_references(database: Postgres) -> None:
+    sink = PostgresSink(database)
     parent, other = base(), base()
     reference = ReferenceSpec(("number",), parent.table, ("id",))
     nowhere = ReferenceSpec(("number",), "person.person_v1", ("id",))
@@ -179,43 +179,41 @@ def test_postgres_tables_have_comments_keys_indexes_and_references(sink_database
     )
     sink.prepare(child)
     kept = "SELECT to_table, to_columns[1], constraint_name IS NOT NULL FROM quality.table_references WHERE table_name = %s"
-    assert not any(made for _, _, made in _catalog(sink_database, kept, child.table))
+    assert not any(made for _, _, made in _catalog(database, kept, child.table))
     sink.prepare(parent)
-    assert set(_catalog(sink_database, kept, child.table)) == {
+    assert set(_catalog(database, kept, child.table)) == {
         (parent.table, "id", True),
         (parent.table, "number", False),
         ("person.person_v1", "id", False),
     }
     foreign = _catalog(
-        sink_database,
+        database,
         "SELECT confrelid::regclass::text, conenforced FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
         child.table,
     )
     assert foreign == [(parent.table, False)]
     write(sink, child, ROW, 0)  # number 7 has no parent, and that is no failure
-    kinds = _catalog(
-        sink_database, "SELECT indexdef FROM pg_indexes WHERE schemaname || '.' || tablename = %s", child.table
-    )
+    kinds = _catalog(database, "SELECT indexdef FROM pg_indexes WHERE schemaname || '.' || tablename = %s", child.table)
     text = " ".join(definition for (definition,) in kinds)
     assert "USING hash (name)" in text and "UNIQUE INDEX ux_" in text and len(kinds) == 4
     comments = _catalog(
-        sink_database,
+        database,
         "SELECT obj_description(%s::regclass), col_description(%s::regclass, 4)",
         child.table,
         child.table,
     )
     assert comments == [("Plays", "Name")]
     sink.prepare(dataclasses.replace(child, references=(nowhere,)))
-    assert [row[0] for row in _catalog(sink_database, kept, child.table)] == ["person.person_v1"]
+    assert [row[0] for row in _catalog(database, kept, child.table)] == ["person.person_v1"]
     with pytest.raises(PlatformError, match=r"index \(number\) of type gin cannot be made"):
         sink.prepare(dataclasses.replace(child, indexes=(IndexSpec(("number",), "gin"),)))
 
 
-def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, sink_database: Postgres, lake: str) -> None:
+def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, database: Postgres, lake: str) -> None:
     spec = base()
     light_case.make().prepare(spec)
-    before = _catalog(sink_database, "SELECT max(xmin::text::bigint) FROM pg_class")
+    before = _catalog(database, "SELECT max(xmin::text::bigint) FROM pg_class")
     light_case.make().prepare(spec)
-    assert _catalog(sink_database, "SELECT max(xmin::text::bigint) FROM pg_class") == before
+    assert _catalog(database, "SELECT max(xmin::text::bigint) FROM pg_class") == before
     if light_case.kind != "postgres":
         assert DeltaTable(table_uri(lake, spec.table)).version() == 0

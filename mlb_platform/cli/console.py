@@ -1,0 +1,123 @@
+"""What commands print: tables and lines on stdout, progress on stderr; plain text where nobody looks at a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+WIDE = 200
+"""Columns of text that goes to a file or a pipe."""
+
+
+def stdout() -> Console:
+    """Return the console of results."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """Return the console of progress and notes."""
+    return _console(sys.stderr)
+
+
+def _console(file: Any) -> Console:
+    from rich.console import Console
+
+    width = None if file.isatty() else int(os.environ.get("COLUMNS") or WIDE)
+    return Console(file=file, width=width, highlight=False, soft_wrap=False)
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """Print a line on stdout, never wrapped or read as markup."""
+    stdout().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def note(text: str, style: str | None = "dim") -> None:
+    """Print a line on stderr, never wrapped or read as markup."""
+    stderr().print(text, style=style, markup=False, soft_wrap=True)
+
+
+def grid(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
+    """Return a table to fill: headings, those of `right` with their values to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for name in columns:
+        numeric = name in right
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+    return table
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line now and then. `update` may be called as often as one likes."""
+
+    def __init__(self, what: str, unit: str, total: int | None = None) -> None:
+        """`unit` is what is counted, in the plural; `total` may come later."""
+        self.what, self.unit, self.total = what, unit, total
+        self.done = 0
+        self.text = ""
+        self.started = time.monotonic()
+        self._said = self.started
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()]
+            columns += [TextColumn(f"{self.unit} {{task.fields[text]}}", markup=False), TimeElapsedColumn()]
+            self._bar = Bar(*columns, console=stderr(), transient=True)
+            self._task = self._bar.add_task(self.what, total=self.total, text="")
+            self._bar.start()
+        return self
+
+    def update(self, done: int | None = None, text: str | None = None, total: int | None = None) -> None:
+        """Say how far it is."""
+        self.done = self.done if done is None else done
+        self.text = self.text if text is None else text
+        self.total = self.total if total is None else total
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done, total=self.total, text=self.text)
+        elif time.monotonic() - self._said > 10:
+            self._said = time.monotonic()
+            of = "" if self.total is None else f" of {self.total}"
+            note(f"{self.what}: {self.done}{of} {self.unit} {self.text}, {self.seconds:.0f} s")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+@contextmanager
+def quiet_java(log: Any) -> Iterator[None]:
+    """Send what child processes (the Java of Spark) write on stderr to the file `log`; our own stderr stays."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    ours = os.dup(2)
+    saved = sys.stderr
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    os.set_inheritable(ours, False)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, closefd=False)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(ours, 2)
+        sys.stderr = saved
+        os.close(ours)

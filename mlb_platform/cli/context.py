@@ -1,0 +1,71 @@
+"""What every command starts from: settings, log file, the platform; and the kinds of values options take."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlb_platform.mapping.resolve import ResolvedMapping
+    from mlb_platform.platform import Platform
+    from mlb_platform.settings import Settings
+
+
+def settings() -> Settings:
+    """Read the settings and start the log."""
+    from mlb_platform.cli.failures import start_logging
+    from mlb_platform.settings import load_settings
+
+    loaded = load_settings()
+    start_logging(loaded.logs)
+    return loaded
+
+
+@contextmanager
+def platform() -> Iterator[Platform]:
+    """Give the platform of the settings; a Spark session it started is stopped at the end."""
+    from mlb_platform.platform import Platform
+
+    made = Platform(settings())
+    try:
+        yield made
+    finally:
+        stop_spark()
+        if "postgres" in made.__dict__:
+            made.postgres.close()
+
+
+def stop_spark() -> None:
+    """Stop this process's Spark session if there is one."""
+    import sys
+
+    module = sys.modules.get("pyspark.sql")
+    session = module.SparkSession.getActiveSession() if module is not None else None
+    if session is not None:
+        session.stop()
+
+
+def mapping_of(made: Platform, name: str) -> ResolvedMapping:
+    """Return a mapping by name; one that is not there is a wrong question: exit code 2."""
+    if name not in made.registry.mappings:
+        raise typer.BadParameter(f"no mapping {name!r}; there are: {', '.join(sorted(made.registry.mappings))}")
+    return made.registry.get(name)
+
+
+def day(text: str) -> date:
+    """Return the date of a text. Raises BadParameter, which says how dates are written."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no date: write YYYY-MM-DD, such as 2024-07-12") from error
+
+
+def check_range(start: date | None, end: date | None) -> None:
+    """Raise BadParameter when a range ends before it starts."""
+    if start is not None and end is not None and end < start:
+        raise typer.BadParameter(f"the range is reversed: --from {start} is after --to {end}")

@@ -1,0 +1,108 @@
+"""What a failure is told as: one line that says what, where and what to do, and an exit code; the rest goes to the log."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer brings its own click, or uses the one installed
+INTERRUPTED = 130
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space and run it again; nothing is half done",
+    errno.EDQUOT: "the disk quota is used up: free some space and run it again; nothing is half done",
+    errno.EROFS: "it is on a read-only file system: set MLB_HOME (or MLB_LAKE_URL) to a place that can be written",
+    errno.EACCES: "permission denied: run as its owner, or set MLB_HOME to a folder of your own",
+    errno.EPERM: "permission denied: run as its owner, or set MLB_HOME to a folder of your own",
+    errno.ENOTDIR: "a file is where a folder should be: move it, or set MLB_HOME (or MLB_LAKE_URL) elsewhere",
+}
+_log = logging.getLogger("mlb")
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """Return the line to print on stderr and the exit code of a failure; unexpected ones are logged whole."""
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "mlb: interrupted; run it again to go on: what is done is kept", INTERRUPTED
+    if isinstance(error, typer.Exit):
+        return "", error.exit_code
+    if isinstance(error, UsageError):
+        return _usage(error), 2
+    known = next((line for cause in _causes(error) if (line := _expected(cause))), None)
+    if known is not None:
+        _log.error("%s", known, exc_info=error)
+        return f"mlb: {known}", getattr(error, "exit_code", 1)
+    _log.error("unexpected failure", exc_info=error)
+    where = next((h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)), None)
+    text = one_line(str(error))[:300] or "no message"
+    advice = f"the whole story is in {where}" if where else "set MLB_HOME to a writable folder to get a log"
+    return f"mlb: unexpected {type(error).__name__}: {text} ({advice})", 1
+
+
+def one_line(text: str) -> str:
+    """Return `text` without line breaks."""
+    return " ".join(text.split())
+
+
+def _usage(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "mlb"
+    message = one_line(error.format_message() if hasattr(error, "format_message") else str(error)).rstrip(".")
+    return f"{path}: {message} (try `{path} --help`)"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the failure and what it came from, the outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _expected(error: BaseException) -> str | None:
+    """Return what to tell about a failure people are expected to meet; None for another."""
+    from resources.errors import PlatformError
+
+    if isinstance(error, PlatformError):
+        return one_line(str(error))
+    name = type(error).__name__
+    if name == "MappingError":
+        problems = getattr(error, "problems", [])
+        more = f" (and {len(problems) - 1} more: `mlb mapping lint` lists them)" if len(problems) > 1 else ""
+        return f"the mappings have errors: {problems[0]}{more}" if problems else one_line(str(error))
+    if isinstance(error, KeyError) and error.args and str(error.args[0]).startswith("no "):
+        return str(error.args[0])
+    if name == "ValidationError" and hasattr(error, "errors") and getattr(error, "title", "") == "Settings":
+        first = error.errors()[0]
+        return f"MLB_{str(first['loc'][0]).upper()} is set to {first['input']!r}: {first['msg']}"
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        return f"{error.filename or error.strerror}: {_ADVICE[error.errno]}"
+    text = str(error)
+    if "No space left on device" in text:
+        return _ADVICE[errno.ENOSPC]
+    if "JAVA_GATEWAY_EXITED" in text:
+        return "Java ended before Spark started: check `java -version` (17 or 21) and free memory; see HOME/logs/spark.log"
+    return None
+
+
+def start_logging(logs: Path) -> None:
+    """Log to `logs`/mlb.log (5 MB, three older files kept). Where that cannot be written nothing is logged."""
+    from logging.handlers import RotatingFileHandler
+
+    root = logging.getLogger()
+    if any(isinstance(h, RotatingFileHandler) for h in root.handlers):
+        return
+    logging.raiseExceptions = False
+    logging.captureWarnings(True)
+    logs.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(logs / "mlb.log", maxBytes=5_000_000, backupCount=3, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(f"%(asctime)s {os.getpid()} %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for noisy in ("py4j", "urllib3", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

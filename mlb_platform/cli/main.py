@@ -1,0 +1,70 @@
+"""The entry point of `mlb`: the commands put together; every failure becomes one clear line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from mlb_platform.cli import data, database, mapping, materialize, quarantine, service, sample, sql, status
+
+app = typer.Typer(
+    name="mlb",
+    help="Raw MLB Stats API responses become trustworthy tables in PostgreSQL and a Delta lake.",
+    epilog="Start with `mlb run`. Settings: MLB_HOME, MLB_DATABASE_URL, MLB_LAKE_URL (see docs/configuration.md).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+for part in (sample, data, materialize, sql, status, quarantine, mapping, database, service):
+    part.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mlb_platform import __version__
+
+        typer.echo(f"mlb {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Raw MLB Stats API responses become trustworthy tables in PostgreSQL and a Delta lake."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
+    from mlb_platform.cli.failures import explain
+
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(list(arguments), prog_name="mlb", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `mlb sql … | head` is no failure
+        return 0
+    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the one place where failures are told
+        line, code = explain(error)
+        if line:
+            sys.stderr.write(f"{line}\n")
+        return code
+
+
+def main() -> None:
+    """Run `mlb` with the arguments of the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
