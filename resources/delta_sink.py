@@ -31,7 +31,7 @@ from resources.errors import PlatformError
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, table_uri
 from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState, ScopeVersion
 from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_stale
-from resources.merge_state import MergeStates, StateRecord, lock_ddl, state_records
+from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class DeltaSink:
                 self._states.ensure()
                 # Creators and migrators take turns; a merge that comes between shows as a conflict.
                 with self._postgres.transaction() as connection:
-                    lock_ddl(connection)
+                    lock_lake_table(connection, table_uri(self._lake, spec.table))
                     table = self._retried(spec, lambda: bring_to_spec(self._lake, spec))
             with self._lock:
                 self._prepared[spec.table] = (spec, _sink(table))

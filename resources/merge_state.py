@@ -12,9 +12,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
-from resources.postgres import Connection, Postgres
+from resources.postgres import Connection, Postgres, lock_key
 
-DDL_LOCK = "mlb-platform merge ddl"
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS quality;
 CREATE TABLE IF NOT EXISTS quality.merge_state (
@@ -202,5 +201,14 @@ class MergeStates:
 
 
 def lock_ddl(connection: Connection) -> None:
-    """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction."""
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (DDL_LOCK,))
+    """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction.
+
+    The other stores' locks are taken too: they create the same schemas, and two creators of one schema would clash.
+    """
+    keys = sorted(lock_key(owner, "ddl") for owner in ("merge", "quality_store", "raw_store"))
+    connection.execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", (keys,))
+
+
+def lock_lake_table(connection: Connection, uri: str) -> None:
+    """Wait until no other transaction creates or migrates the table at `uri`; held to the end of the transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("lake ddl", uri),))

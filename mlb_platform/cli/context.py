@@ -57,9 +57,13 @@ def mapping_of(made: Platform, name: str) -> ResolvedMapping:
     return made.registry.get(name)
 
 
-def day(text: str) -> date:
+def day(text: str | date) -> date:
     """Return the date of a text. Raises BadParameter, which says how dates are written."""
+    if isinstance(text, date):
+        return text
     try:
+        if len(text) != len("2024-07-12"):
+            raise ValueError(text)
         return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date: write YYYY-MM-DD, such as 2024-07-12") from error

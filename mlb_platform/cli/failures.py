@@ -31,6 +31,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "", error.exit_code
     if isinstance(error, UsageError):
         return _usage(error), 2
+    _log_somewhere()
     known = next((line for cause in _causes(error) if (line := _expected(cause))), None)
     if known is not None:
         _log.error("%s", known, exc_info=error)
@@ -88,6 +89,18 @@ def _expected(error: BaseException) -> str | None:
     if "JAVA_GATEWAY_EXITED" in text:
         return "Java ended before Spark started: check `java -version` (17 or 21) and free memory; see HOME/logs/spark.log"
     return None
+
+
+def _log_somewhere() -> None:
+    """Start the log for a failure that came before its command did; where it cannot be written, log nowhere."""
+    from pydantic import ValidationError
+
+    from mlb_platform.settings import load_settings
+
+    try:
+        start_logging(load_settings().logs)
+    except (OSError, ValidationError):
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def start_logging(logs: Path) -> None:

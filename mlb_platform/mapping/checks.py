@@ -10,7 +10,8 @@ from typing import Literal
 from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.models import FieldDefinition, MappingConfig, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
-from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition
+from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition, resolve
+from mlb_platform.mapping.shape import document_tree
 from mlb_platform.mapping.sql import columns_of
 
 Location = tuple[str | int, ...]
@@ -28,17 +29,32 @@ def find_problems(config: MappingConfig) -> Iterator[Finding]:
             "and a one-column primary_key that has a json_path",
             "error",
         )
-        return
     partition = infer_partition(config)
     if partition is not None and partition.type != "DATE":
         yield ("source",), f"the partition column {partition.name} must be a DATE, not {partition.type}", "error"
-    inherited = {entity.name, *TECHNICAL, *([partition.name] if partition else [])}
+    inherited = {*TECHNICAL, *([partition.name] if partition else [])}
+    if entity is None:
+        # which of these would be the entity key is not known: none of them is called unknown on top
+        inherited |= {f.name for t in config.targets if t.is_document for f in t.fields}
+        inherited |= {key for t in config.targets if t.is_document for key in t.primary_key}
+    else:
+        inherited.add(entity.name)
     for name, count in Counter(t.name for t in config.targets).items():
         if count > 1:
-            yield ("targets", [t.name for t in config.targets].index(name)), f"target {name} is defined {count} times", "error"
+            second = [i for i, t in enumerate(config.targets) if t.name == name][1]
+            yield ("targets", second, "name"), f"target {name} is defined {count} times", "error"
     for i, target in enumerate(config.targets):
         for location, message, level in _target_problems(target, inherited, config):
             yield ("targets", i, *location), message, level
+
+
+def find_structure_problem(config: MappingConfig) -> Finding | None:
+    """Return what is wrong with the paths of a mapping taken together; for one that has no other error."""
+    try:
+        document_tree(resolve(config))
+    except ValueError as error:
+        return ("targets",), str(error), "error"
+    return None
 
 
 def _target_problems(target: TargetTable, inherited: set[str], config: MappingConfig) -> Iterator[Finding]:
@@ -66,6 +82,16 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
     scope = target.merge_scope or config.source.merge_scope
     if scope and scope.key not in known:
         yield ("merge_scope",), f"merge_scope key {scope.key} is not a column of {target.name}", "error"
+    elif scope and scope.snapshot and scope.key not in target.primary_key:
+        yield (
+            ("primary_key",),
+            f"rows of a snapshot belong to one {scope.key}: put it into the primary_key of {target.name}",
+            "error",
+        )
+    for name, lookup in target.lookups.items():
+        for text in (lookup.object_source, lookup.array_source):
+            if text is not None and _depth(parse_path(text, wildcards=True).steps):
+                yield ("lookups", name), f"look-up {name}: {text} must lead to one array or object, without wildcards", "error"
     for i, f in enumerate(target.fields):
         for location, message, level in _field_problems(f, target, known):
             yield ("fields", i, *location), message, level
@@ -75,10 +101,14 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
             yield from _filter_problems(source.filter, target, (*where, "filter"))
     if target.filter:
         yield from _filter_problems(target.filter, target, ("filter",))
+    provided = {t.name: {f.name for f in t.fields} | inherited for t in config.targets}
     for i, r in enumerate(target.relationships):
         for column in r.from_fields:
             if column not in known:
                 yield ("relationships", i), f"relationship to {r.to_table} names unknown column {column}", "error"
+        for column in r.to_fields:
+            if column not in provided.get(r.to_table, {column}):
+                yield ("relationships", i), f"relationship names unknown column {column} of {r.to_table}", "error"
     for i, index in enumerate(target.indexes):
         for column in index.columns:
             if column not in known:
@@ -92,6 +122,13 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
         for column in dict.fromkeys(used):
             if column not in known:
                 yield ("data_quality", i), f"rule {rule.label!r} names unknown column {column}", "error"
+        for column in rule.to_columns:
+            if column not in provided.get(str(rule.to_table), {column}):
+                yield (
+                    ("data_quality", i),
+                    f"rule {rule.label!r} names unknown column {column} of {rule.to_table}",
+                    "error",
+                )
     for label, count in Counter(r.label for r in target.data_quality).items():
         if count > 1:
             yield ("data_quality",), f"rule {label!r} is defined {count} times in {target.name}", "error"

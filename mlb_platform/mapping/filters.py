@@ -105,7 +105,7 @@ class _Parser:
     def literal(self) -> Scalar:
         kind, text = self.take()
         if kind == "string":
-            return text[1:-1].replace("''", "'")
+            return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1]
         if kind == "number":
             return float(text) if "." in text else int(text)
         if text in ("true", "false"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from mlb_platform.mapping.checks import find_problems
+from mlb_platform.mapping.checks import find_problems, find_structure_problem
+from mlb_platform.mapping.mend import without_errors
 from mlb_platform.mapping.models import MappingConfig
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
 
@@ -67,11 +67,16 @@ def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:
 
 def _model_problems(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield (location, reason) of what pydantic found, in the words of the mapping language."""
+    told: set[tuple[str | int, ...]] = set()
+    kinds: dict[tuple[str | int, ...], list[str]] = {}
     for e in error.errors():
-        union = [s for s in e["loc"] if isinstance(s, str) and ("[" in s or s in ("str", "int", "float", "bool"))]
-        if union and e["type"] != "value_error":
+        tags = [i for i, s in enumerate(e["loc"]) if _is_union_tag(s)]
+        location = tuple(s for s in e["loc"] if not _is_union_tag(s))
+        if tags and e["type"] != "value_error":
+            # one of several kinds a value may be of: told only when no other says more
+            kinds.setdefault(e["loc"][: tags[0]], []).append(e["msg"])
             continue
-        location = tuple(s for s in e["loc"] if not (isinstance(s, str) and ("[" in s or s.startswith("function-"))))
+        told.add(e["loc"][: tags[0]] if tags else location)
         message = e["msg"].removeprefix("Value error, ")
         if e["type"] == "extra_forbidden":
             message = f"unknown key {location[-1]!r}"
@@ -80,36 +85,13 @@ def _model_problems(error: ValidationError) -> Iterator[tuple[tuple[str | int, .
         elif e["type"] != "value_error":
             message = f"{'.'.join(map(str, location))}: {message}"
         yield location, message
+    for location, messages in kinds.items():
+        if location not in told:
+            yield location, f"{'.'.join(map(str, location))}: {', or '.join(dict.fromkeys(messages))}"
 
 
-def _without_errors(data: dict[str, Any], error: ValidationError) -> MappingConfig | None:
-    """Return the mapping with what is wrong taken out, so that the rest can be checked in the same go."""
-    rest = copy.deepcopy(data)
-    for e in error.errors():
-        location = e["loc"]
-        if e["type"] == "extra_forbidden":
-            holder: Any = rest
-            for step in location[:-1]:
-                holder = holder[step] if isinstance(holder, list | dict) and not _is_tag(step, holder) else holder
-            if isinstance(holder, dict):
-                holder.pop(location[-1], None)
-        elif len(location) >= 4 and location[0] == "targets" and location[2] in ("fields", "data_quality"):
-            items = rest["targets"][location[1]][location[2]]
-            j = int(location[3])
-            name = items[j].get("name") if isinstance(items[j], dict) else None
-            items[j] = (
-                {"name": name or f"invalid_{j}", "type": "TEXT", "json_path": "$.x", "description": "x"}
-                if location[2] == "fields"
-                else {"rule": "true", "name": f"invalid {j}"}
-            )
-    try:
-        return MappingConfig.model_validate(rest)
-    except ValidationError:
-        return None
-
-
-def _is_tag(step: str | int, holder: Any) -> bool:
-    return isinstance(holder, dict) and step not in holder
+def _is_union_tag(step: str | int) -> bool:
+    return isinstance(step, str) and ("[" in step or step in ("str", "int", "float", "bool"))
 
 
 def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingProblem]]:
@@ -133,12 +115,46 @@ def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingP
         config: MappingConfig | None = MappingConfig.model_validate(data)
     except ValidationError as error:
         problems += dict.fromkeys(problem(_mark(root, loc), message) for loc, message in _model_problems(error))
-        config = _without_errors(data, error)
-        if config is not None:
-            problems += [problem(_mark(root, loc), message, level) for loc, message, level in find_problems(config)]
+        config, mended = without_errors(data, error)
+        for loc, message, level in find_problems(config) if config is not None else ():
+            if not any(loc[: len(m)] == m for m in mended):
+                problems.append(problem(_mark(root, loc), message, level))
         return None, problems
-    problems += [problem(_mark(root, loc), message, level) for loc, message, level in find_problems(config)]
+    found = list(find_problems(config))
+    if not any(level == "error" for _, _, level in found):
+        structure = find_structure_problem(config)
+        found += [structure] if structure else []
+    problems += [problem(_mark(root, loc), message, level) for loc, message, level in found]
     return config, problems
+
+
+def _defined_names(text: str) -> Iterator[tuple[str, yaml.Mark]]:
+    """Yield what a file defines (its mapping, its tables) and where, whatever else is wrong with it."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return
+    source = dict(_members(_member_of(root, "source")))
+    endpoint, method = source.get("endpoint"), source.get("method")
+    if isinstance(endpoint, yaml.ScalarNode) and isinstance(method, yaml.ScalarNode):
+        yield f"mapping {endpoint.value}/{method.value}", endpoint.start_mark
+    targets = _member_of(root, "targets")
+    names = set()
+    for target in targets.value if isinstance(targets, yaml.SequenceNode) else ():
+        name = _member_of(target, "name")
+        if isinstance(name, yaml.ScalarNode) and name.value not in names:
+            names.add(name.value)
+            yield str(name.value), name.start_mark
+
+
+def _members(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode):
+            yield key.value, value
+
+
+def _member_of(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    return next((value for key, value in _members(node) if key == name), None)
 
 
 def load_file(path: Path) -> MappingConfig:
@@ -154,7 +170,7 @@ def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[M
     """Load many files; return those that load, and all problems, with those only several files together have."""
     configs: dict[Path, MappingConfig] = {}
     problems: list[MappingProblem] = []
-    owners: dict[str, Path] = {}
+    owners: dict[str, str] = {}
     for path in paths:
         try:
             text = path.read_text("utf-8")
@@ -162,14 +178,14 @@ def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[M
             problems.append(MappingProblem(str(path), 1, 1, f"cannot be read: {error}"))
             continue
         config, found = load_text(text, str(path))
-        problems += found
-        if config is None or any(p.level == "error" for p in found):
-            continue
-        for name in [f"mapping {config.name}", *(t.name for t in config.targets)]:
+        for name, mark in _defined_names(text):
             if name in owners:
-                problems.append(MappingProblem(str(path), 1, 1, f"{name} is also defined in {owners[name]}"))
-            owners.setdefault(name, path)
-        configs[path] = config
+                message = f"{name} is also defined in {owners[name]}"
+                found.append(MappingProblem(str(path), mark.line + 1, mark.column + 1, message))
+            owners.setdefault(name, f"{path}:{mark.line + 1}")
+        problems += found
+        if config is not None and not any(p.level == "error" for p in found):
+            configs[path] = config
     return configs, sorted(problems)
 
 

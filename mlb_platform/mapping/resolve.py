@@ -191,16 +191,17 @@ def _rules(
     return tuple(rules)
 
 
-def _derivation_hash(config: MappingConfig, target: TargetTable, rules: tuple[DataQualityRule, ...]) -> str:
+def _derivation_hash(config: MappingConfig, target: TargetTable, inherited: tuple[InheritedColumn, ...]) -> str:
     """Hash what decides the rows of a table: not its descriptions, relationships, indexes or owners."""
-    source = config.source.model_dump(mode="json", exclude={"entity_key": {"description"}, "partition": {"description"}})
+    source = config.source.model_dump(mode="json", exclude={"entity_key", "partition", "required"})
+    source["inherited"] = [c.model_dump(mode="json", exclude={"description"}) for c in inherited]
     dumped: dict[str, Any] = target.model_dump(
         mode="json", exclude={"description", "relationships", "indexes", "owners", "data_quality", "upsert_keys"}
     )
     for f in dumped["fields"]:
         for name in ("description", "lenient", "optional"):
             f.pop(name)
-    judged = [r.model_dump(mode="json", exclude={"description", "name"}) for r in rules]
+    judged = [r.model_dump(mode="json", exclude={"description", "name"}) for r in target.data_quality]
     facts = {"version": EXTRACTION_VERSION, "source": source, "target": dumped, "rules": judged}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -228,7 +229,9 @@ def resolve(config: MappingConfig) -> ResolvedMapping:
                 partition=partition.name if partition else None,
                 rules=rules,
                 relationships=tuple(target.relationships),
-                derivation_hash=_derivation_hash(config, target, rules),
+                derivation_hash=_derivation_hash(
+                    config, target, (entity, partition) if partition else (entity,)
+                ),
             )
         )
     return ResolvedMapping(config, entity, partition, tuple(targets))

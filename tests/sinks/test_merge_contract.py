@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from threading import Thread
 
 import pyarrow as pa
 import pytest
@@ -217,27 +217,21 @@ def test_writers_of_different_games_lose_nothing(case: SinkCase) -> None:
     spec = new_spec()
     writers, rounds = (2, 2) if case.kind == "delta-spark" else (4, 5)
     captures: list[Capture] = []
-    failures: list[BaseException] = []
 
     def write(mine: list[Capture]) -> None:
-        try:
-            sink = case.make()
-            sink.prepare(spec)
-            for capture in mine:
-                case.merge(spec, capture, sink=sink)
-        except BaseException as error:
-            failures.append(error)
+        sink = case.make()
+        sink.prepare(spec)
+        for capture in mine:
+            case.merge(spec, capture, sink=sink)
 
-    threads = []
-    for writer in range(writers):
-        mine = [Capture(writer, turn, {p: (turn, f"{writer}") for p in range(3 + turn)}) for turn in range(rounds)]
-        captures += mine
-        threads.append(Thread(target=write, args=(mine,)))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(writers) as pool:
+        running = []
+        for writer in range(writers):
+            mine = [Capture(writer, turn, {p: (turn, f"{writer}") for p in range(3 + turn)}) for turn in range(rounds)]
+            captures += mine
+            running.append(pool.submit(write, mine))
+        for one in running:
+            one.result()
     assert case.held(spec) == expected(spec, captures)
     assert {s: v.observed_at for s, v in case.make().state(spec).items()} == {
         str(w): at(rounds - 1) for w in range(writers)

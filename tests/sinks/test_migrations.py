@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
-from threading import Barrier, Thread
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -117,24 +118,17 @@ def test_a_strict_column_can_be_added_to_an_empty_table(light_case: SinkCase) ->
 def test_many_can_prepare_one_table_at_once(light_case: SinkCase) -> None:
     spec = base()
     wide = changed(spec, "number", sql_type="BIGINT")
-    failures: list[BaseException] = []
+    start = Barrier(4)
+
+    def prepare(target: MergeSpec) -> None:
+        start.wait()
+        light_case.make().prepare(target)
+
     for target in (spec, wide):
-        start = Barrier(4)
-
-        def prepare(target: MergeSpec = target, start: Barrier = start) -> None:
-            try:
-                start.wait()
-                light_case.make().prepare(target)
-            except BaseException as error:
-                failures.append(error)
-
-        threads = [Thread(target=prepare) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(4) as pool:
+            for one in [pool.submit(prepare, target) for _ in range(4)]:
+                one.result()
         write(light_case.make(), target, ROW, 0)
-    assert failures == []
     assert light_case.make().fetch(wide).to_pylist() == [ROW]
 
 
@@ -178,7 +172,10 @@ def test_postgres_tables_have_comments_keys_indexes_and_references(database: Pos
         indexes=(IndexSpec(("number",)), IndexSpec(("name",), "hash"), IndexSpec(("number", "must"), unique=True)),
     )
     sink.prepare(child)
-    kept = "SELECT to_table, to_columns[1], constraint_name IS NOT NULL FROM quality.table_references WHERE table_name = %s"
+    kept = (
+        "SELECT to_table, to_columns[1], constraint_name IS NOT NULL "
+        "FROM quality.table_references WHERE table_name = %s"
+    )
     assert not any(made for _, _, made in _catalog(database, kept, child.table))
     sink.prepare(parent)
     assert set(_catalog(database, kept, child.table)) == {
@@ -188,7 +185,8 @@ def test_postgres_tables_have_comments_keys_indexes_and_references(database: Pos
     }
     foreign = _catalog(
         database,
-        "SELECT confrelid::regclass::text, conenforced FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass",
+        "SELECT confrelid::regclass::text, conenforced FROM pg_constraint "
+        "WHERE contype = 'f' AND conrelid = %s::regclass",
         child.table,
     )
     assert foreign == [(parent.table, False)]
