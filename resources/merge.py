@@ -189,7 +189,7 @@ class Sink(Protocol):
         ...
 
     def prepare(self, spec: MergeSpec) -> None:
-        """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, if data would be lost."""
+        """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, else."""
         ...
 
     def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:

@@ -1,4 +1,4 @@
-"""Raw rows as Spark DataFrames. What to read is put into a table, so that one DataFrame, planned once, serves every job."""
+"""Raw rows as Spark DataFrames. What to read stands in a table, so that one DataFrame, planned once, serves all jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS quality.transform_work (
     data text,
     PRIMARY KEY (worker, slot, raw_id)
 );
-COMMENT ON TABLE quality.transform_work IS 'Raw rows that a running job reads; data replaces a payload that was repaired';
+COMMENT ON TABLE quality.transform_work IS 'Raw rows a running job reads; data replaces a repaired payload';
 """
 
 
@@ -54,7 +54,8 @@ class RawFrame:
             connection.execute(_TABLE)
         schema, name = raw_table.split(".")
         query = (
-            f'(SELECT r.raw_id, r.captured_at, coalesce(w.data, r.data::text) AS data, w.slot FROM "{schema}"."{name}" r '
+            "(SELECT r.raw_id, r.captured_at, coalesce(w.data, r.data::text) AS data, w.slot "
+            f'FROM "{schema}"."{name}" r '
             f"JOIN quality.transform_work w USING (raw_id) WHERE w.worker = '{self._worker}') work"
         )
         options = jdbc_options(postgres.url)
@@ -67,7 +68,9 @@ class RawFrame:
         rows = [(i % self._slots, raw_id, (repaired or {}).get(raw_id)) for i, raw_id in enumerate(raw_ids)]
         with self._postgres.transaction() as connection:
             connection.execute("DELETE FROM quality.transform_work WHERE worker = %s", [self._worker])
-            with connection.cursor().copy("COPY quality.transform_work (worker, slot, raw_id, data) FROM STDIN") as copy:
+            with connection.cursor().copy(
+                "COPY quality.transform_work (worker, slot, raw_id, data) FROM STDIN"
+            ) as copy:
                 for slot, raw_id, data in rows:
                     copy.write_row((self._worker, slot, raw_id, None if data is None else data.decode()))
 

@@ -65,7 +65,9 @@ def check_java() -> int:
     match = re.search(r'version "(\d+)', told.stderr + told.stdout)
     version = int(match[1]) if match else 0
     if version not in JAVA_VERSIONS:
-        raise SparkError(f"{program} is Java {version or 'of an unknown version'}: Spark needs Java 17 or 21; {install}")
+        raise SparkError(
+            f"{program} is Java {version or 'of an unknown version'}: Spark needs Java 17 or 21; {install}"
+        )
     return version
 
 
@@ -131,7 +133,9 @@ def _probe(remote: str) -> None:
     try:
         socket.create_connection((host, port), timeout=3).close()
     except OSError as error:
-        raise SparkError(f"no Spark Connect server answers at {host}:{port} (MLB_SPARK_REMOTE): start it, or unset it") from error
+        raise SparkError(
+            f"no Spark Connect server answers at {host}:{port} (MLB_SPARK_REMOTE): start it, or unset it"
+        ) from error
 
 
 def open_session(settings: Mapping[str, str], remote: str | None = None) -> SparkSession:

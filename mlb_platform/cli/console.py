@@ -121,3 +121,8 @@ def quiet_java(log: Any) -> Iterator[None]:
         os.dup2(ours, 2)
         sys.stderr = saved
         os.close(ours)
+
+
+def many(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 game`, `1,200 games`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

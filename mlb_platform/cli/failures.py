@@ -52,6 +52,7 @@ def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "mlb"
     message = one_line(error.format_message() if hasattr(error, "format_message") else str(error)).rstrip(".")
+    message = message.removeprefix("Invalid value: ")
     return f"{path}: {message} (try `{path} --help`)"
 
 

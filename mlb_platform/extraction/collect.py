@@ -24,6 +24,7 @@ from resources.sql_types import arrow_type
 
 RAW_ID = "_raw_id"
 
+
 @dataclass(frozen=True)
 class Document:
     """What one parsed capture says of itself."""

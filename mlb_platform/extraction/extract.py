@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -40,7 +41,9 @@ class Extracted:
 class Extractor:
     """Computes some tables of a mapping; keeps its plans, so that it is cheap to use again. Not for several threads."""
 
-    def __init__(self, spark: SparkSession, postgres: Postgres, mapping: ResolvedMapping, tables: Sequence[str]) -> None:
+    def __init__(
+        self, spark: SparkSession, postgres: Postgres, mapping: ResolvedMapping, tables: Sequence[str]
+    ) -> None:
         # codegen compiles little of these plans and its attempts cost more than they save
         self._spark = spark.newSession()
         for name, value in {
@@ -50,18 +53,20 @@ class Extractor:
         }.items():
             self._spark.conf.set(name, value)
         self._postgres = postgres
-        self.mapping = mapping
         self.tables = list(tables)
+        self.mapping = dataclasses.replace(mapping, targets=tuple(mapping.by_name[t] for t in tables))
         self._source: RawFrame | None = None
         self._frames: dict[bool, Callable[[], pa.Table]] = {}
-        self._tree = document_tree(mapping)
-        self._paths = column_paths(mapping)
+        self._tree = document_tree(self.mapping)
+        self._paths = column_paths(self.mapping)
 
-    def _collect(self, raw_ids: Sequence[int], thorough: bool, repaired: dict[int, bytes]) -> tuple[list[Document], list[TableRows]]:
+    def _collect(
+        self, raw_ids: Sequence[int], thorough: bool, repaired: dict[int, bytes]
+    ) -> tuple[list[Document], list[TableRows]]:
         if self._source is None:
             slots = max(2, 2 * self._spark.sparkContext.defaultParallelism)
             self._source = RawFrame(self._spark, self._postgres, self.mapping.config.source.raw_table, slots)
-        projection = Projection(self.mapping, self.tables, thorough=thorough)
+        projection = Projection(self.mapping, thorough=thorough)
         if thorough not in self._frames:
             frame = projection.collectable(projection.parse(self._source.frame))
             self._frames[thorough] = frame.toArrow
@@ -112,17 +117,15 @@ class Extractor:
         wrong = [p for p in parts if p.is_structure_error]
         if not wrong:
             return []
-        samples = [{"pointer": p.pointer, "expected": p.expected, "found": p.found, "value": p.value} for p in wrong[:5]]
+        samples = [
+            {"pointer": p.pointer, "expected": p.expected, "found": p.found, "value": p.value} for p in wrong[:5]
+        ]
         table = next((t for p in wrong for t, _ in self._columns_below(p)), self.tables[0])
         return [Finding(raw_id, table, STRUCTURE, STRUCTURE, "error", len(wrong), len(wrong), samples)]
 
     def _columns_below(self, part: Misplaced) -> list[tuple[str, str]]:
         """The (table, column)s that read what is below a misplaced part."""
-        return [
-            key
-            for key, paths in self._paths.items()
-            if key[0] in self.tables and any(p[: len(part.steps)] == part.steps for p in paths)
-        ]
+        return [key for key, paths in self._paths.items() if any(p[: len(part.steps)] == part.steps for p in paths)]
 
     def _misplaced_failures(self, raw_id: int, parts: list[Misplaced]) -> list[CastFailure]:
         found: dict[tuple[str, str], CastFailure] = {}

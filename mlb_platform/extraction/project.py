@@ -1,4 +1,4 @@
-"""The final select of every table, generated from the mapping: casts, defaults, expressions, failed casts, failed rules."""
+"""The final select of every table, generated from the mapping: casts, defaults, expressions, misfits, broken rules."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class TableProjection:
         for c in self.read:
             pattern = c.field.format if c.field else None
             text = f"r.`{c.name}`"
-            casts.append(f"{quote(c.name)}, {text if c.origin == 'constant' else cast(text, c.type, pattern, self.thorough)}")
+            casts.append(
+                f"{quote(c.name)}, {text if c.origin == 'constant' else cast(text, c.type, pattern, self.thorough)}"
+            )
         both = f"transform({raw}, r -> named_struct('r', r, 'v', named_struct({', '.join(casts)})))"
         cells = [f"'{VALUES}', b.v"]
         if self.computed:
@@ -98,7 +100,11 @@ class TableProjection:
         cells.append(f"'{MISFIT}', {' OR '.join(test for _, _, test in tests) or 'false'}")
         if self.thorough:
             each = ", ".join(f"IF({test}, named_struct('c', {i}, 'v', b.r.`{name}`), NULL)" for i, name, test in tests)
-            found = f"filter(array({each}), m -> m IS NOT NULL)" if tests else "CAST(NULL AS ARRAY<STRUCT<c: INT, v: STRING>>)"
+            found = (
+                f"filter(array({each}), m -> m IS NOT NULL)"
+                if tests
+                else "CAST(NULL AS ARRAY<STRUCT<c: INT, v: STRING>>)"
+            )
             cells.append(f"'{MISFITS}', {found}")
         cells.append(f"'{BROKEN}', {self._broken()}")
         return f"transform({both}, b -> named_struct({', '.join(cells)}))"
@@ -150,7 +156,9 @@ class Projection:
             F.col("captured_at").alias(CAPTURED_AT),
             F.from_json("data", self.schema, {"columnNameOfCorruptRecord": CORRUPT}).alias(DOCUMENT),
         )
-        partition_sql = self._document_value(path_list(partition), partition.type) if partition else "CAST(NULL AS DATE)"
+        partition_sql = (
+            self._document_value(path_list(partition), partition.type) if partition else "CAST(NULL AS DATE)"
+        )
         return parsed.select(
             "raw_id",
             CAPTURED_AT,

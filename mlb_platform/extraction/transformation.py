@@ -71,7 +71,11 @@ class BaseTransformation:
         return source.frame
 
     def transform(self, source: DataFrame) -> dict[str, DataFrame]:
-        """Return table name to DataFrame with the mapping's columns in order; `source` is as `read_source` gives it."""
+        """Return table name to DataFrame with the mapping's columns in order; `source` is as `read_source` gives it.
+
+        Lazy, and without judgement: values that do not fit their column, and parts of another structure than the
+        mapping's, are NULL here; `run` counts the former, and repairs or holds back the latter.
+        """
         projection = Projection(self.mapping, self.tables, thorough=True)
         parsed = projection.parse(source)
         return {t.target.name: projection.frame(parsed, t) for t in projection.tables}
@@ -167,16 +171,17 @@ class BaseTransformation:
         """Bring the tables up to the newest good captures of `entities`; `dates` are those that are reported on."""
         report = RunReport(self.mapping.name, sorted(dates), {t: TableReport(t) for t in self.tables})
         for piece in self.pieces(entities):
-            with open_work(
-                self.stores, self.mapping, self.tables, piece, dates=dates, job=job, full=full
-            ) as work:
+            with open_work(self.stores, self.mapping, self.tables, piece, dates=dates, job=job, full=full) as work:
                 self.write_targets(work, progress)
             report.merge(work.report)
         return report
 
 
 def class_name(mapping: ResolvedMapping) -> str:
-    """Return the name of a mapping's class: game/live_game_v1 is GameLiveV1Transformation, schedule/schedule ScheduleTransformation."""
+    """Return the name of a mapping's class: GameLiveV1Transformation for game/live_game_v1.
+
+    Words of the method that repeat the endpoint are left out: schedule/schedule is ScheduleTransformation.
+    """
     source = mapping.config.source
     words = [w for w in re.split(r"[^a-z0-9]+", source.method.lower()) if w != source.endpoint.lower()]
     return "".join(w.capitalize() for w in [source.endpoint, *words]) + "Transformation"

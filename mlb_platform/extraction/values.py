@@ -40,7 +40,9 @@ def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool
         return f"try_cast({raw} AS {name})"
     if sql_type.is_integer:
         number = f"try_cast({raw} AS DECIMAL(38,6))"
-        return f"coalesce(try_cast({raw} AS {name}), IF({number} = floor({number}), try_cast({number} AS {name}), NULL))"
+        return (
+            f"coalesce(try_cast({raw} AS {name}), IF({number} = floor({number}), try_cast({number} AS {name}), NULL))"
+        )
     if sql_type.name == "NUMERIC":
         return f"try_cast({raw} AS {name})"
     if sql_type.name == "DOUBLE":

@@ -77,7 +77,8 @@ class Work:
         extractor = self._extractor()
         raw_table = self.mapping.config.source.raw_table
         extracted = extractor.extract(
-            {raw_id: p.entity for raw_id, p in captures.items()}, lambda raw_id: self.stores.raw.payload(raw_table, raw_id)
+            {raw_id: p.entity for raw_id, p in captures.items()},
+            lambda raw_id: self.stores.raw.payload(raw_table, raw_id),
         )
         self.report.parsed += len(captures)
         self.report.seconds["compute"] += time.perf_counter() - started
@@ -97,7 +98,9 @@ class Work:
     def _extractor(self) -> Extractor:
         key = (",".join(s.derivation_hash for s in self.specs), tuple(s.table for s in self.specs))
         if key not in self.stores.extractors:
-            self.stores.extractors[key] = Extractor(self.stores.spark(), self.stores.postgres, self.mapping, list(key[1]))
+            self.stores.extractors[key] = Extractor(
+                self.stores.spark(), self.stores.postgres, self.mapping, list(key[1])
+            )
         return self.stores.extractors[key]
 
     def _hold(self, findings: Iterable[Finding], captures: dict[int, EntityPlan]) -> set[int]:
@@ -138,8 +141,8 @@ class Work:
             assert row is not None
             failures.append(
                 CastFailure(
-                    raw_table, f.raw_id, row.entity_key, row.partition_date, f.table, f.column, f.path, f.value, f.expected,
-                    f.lenient, f.failures,
+                    raw_table, f.raw_id, row.entity_key, row.partition_date, f.table, f.column, f.path, f.value,
+                    f.expected, f.lenient, f.failures,
                 )
             )  # fmt: skip
             self.report.cast_failures += f.failures
@@ -243,7 +246,9 @@ class Work:
         self.stores.quality.record_check_results(tables, [p.entity for p in judged.values()], results)
 
 
-def entities_of_dates(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]) -> list[str]:
+def entities_of_dates(
+    stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]
+) -> list[str]:
     """Return every entity with a raw row or a table row of these dates."""
     found = {r.entity_key for r in stores.raw.rows(mapping.config.source.raw_table, dates=dates)}
     with stores.postgres.transaction() as connection:

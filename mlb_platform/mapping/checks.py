@@ -76,7 +76,11 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
             )
     partition = infer_partition(config)
     if target.partition_by is not None and (partition is None or partition.name != target.partition_by):
-        yield ("partition_by",), f"partition_by {target.partition_by} of {target.name} is no partition column of the source", "error"
+        yield (
+            ("partition_by",),
+            f"partition_by {target.partition_by} of {target.name} is no partition column of the source",
+            "error",
+        )
     if not target.description:
         yield (), f"target {target.name} has no description", "warning"
     scope = target.merge_scope or config.source.merge_scope
@@ -91,7 +95,11 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
     for name, lookup in target.lookups.items():
         for text in (lookup.object_source, lookup.array_source):
             if text is not None and _depth(parse_path(text, wildcards=True).steps):
-                yield ("lookups", name), f"look-up {name}: {text} must lead to one array or object, without wildcards", "error"
+                yield (
+                    ("lookups", name),
+                    f"look-up {name}: {text} must lead to one array or object, without wildcards",
+                    "error",
+                )
     for i, f in enumerate(target.fields):
         for location, message, level in _field_problems(f, target, known):
             yield ("fields", i, *location), message, level
@@ -138,7 +146,11 @@ def _field_problems(f: FieldDefinition, target: TargetTable, known: set[str]) ->
     if f.name == "lineage_metadata":
         yield (), "lineage_metadata is written by the platform and cannot be mapped", "error"
     if f.source_field is not None and f.source_field not in RAW_COLUMNS:
-        yield ("source_field",), f"raw column {f.source_field} does not exist: use one of {', '.join(RAW_COLUMNS)}", "error"
+        yield (
+            ("source_field",),
+            f"raw column {f.source_field} does not exist: use one of {', '.join(RAW_COLUMNS)}",
+            "error",
+        )
     if f.expression is not None and f.name != "transform_timestamp":
         yield from _expression_problems(f, target, known)
     if not f.description and f.name not in known - {x.name for x in target.fields} and f.name not in TECHNICAL:
@@ -162,7 +174,11 @@ def _expression_problems(f: FieldDefinition, target: TargetTable, known: set[str
         if column not in known:
             yield ("expression",), f"expression of {f.name} names unknown column {column}", "error"
         elif column in expressions or column in TECHNICAL:
-            yield ("expression",), f"expression of {f.name} uses {column}, which is itself an expression or technical", "error"
+            yield (
+                ("expression",),
+                f"expression of {f.name} uses {column}, which is itself an expression or technical",
+                "error",
+            )
     if re.search(r"\b(current_timestamp|now|rand|uuid|current_date)\s*\(", str(f.expression), re.IGNORECASE):
         yield ("expression",), f"expression of {f.name} is not deterministic: a re-run would change every row", "error"
 

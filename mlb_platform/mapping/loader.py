@@ -15,6 +15,7 @@ from mlb_platform.mapping.mend import without_errors
 from mlb_platform.mapping.models import MappingConfig
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
 
+
 @dataclass(frozen=True, order=True)
 class MappingProblem:
     """One finding in a mapping file; line and column count from 1."""
@@ -191,9 +192,7 @@ def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[M
 
 def mapping_files(folder: Path) -> list[Path]:
     """Return the mapping files of a folder: ENDPOINT/METHOD.yaml, exports aside."""
-    return sorted(
-        p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name != "exports"
-    )
+    return sorted(p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name != "exports")
 
 
 class MappingRegistry:
@@ -209,7 +208,9 @@ class MappingRegistry:
         if self._mappings is None:
             files = mapping_files(self.folder)
             if not files:
-                raise MappingError([MappingProblem(str(self.folder), 1, 1, "no mapping files (ENDPOINT/METHOD.yaml) here")])
+                raise MappingError(
+                    [MappingProblem(str(self.folder), 1, 1, "no mapping files (ENDPOINT/METHOD.yaml) here")]
+                )
             configs, problems = lint_files(files)
             errors = [p for p in problems if p.level == "error"]
             if errors:

@@ -160,7 +160,8 @@ class FieldDefinition(_Strict):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(
-                f"column {self.name!r} needs exactly one of json_path, source_field, expression, constant; found {found}"
+                f"column {self.name!r} needs exactly one of json_path, source_field, expression, constant; "
+                f"found {found}"
             )
         if self.element is not None and self.json_path is None:
             raise ValueError(f"column {self.name!r}: element needs a json_path relative to it")

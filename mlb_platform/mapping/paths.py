@@ -59,7 +59,7 @@ def _steps(text: str, whole: str, wildcards: bool) -> tuple[str, ...]:
 
 
 def parse_path(text: str, *, wildcards: bool = False) -> JsonPath:
-    """Parse one path; `wildcards` allows `[*]` and `{*}`. Raise ValueError that quotes the path and says what is wrong."""
+    """Parse one path; `wildcards` allows `[*]` and `{*}`. Raise ValueError that quotes it and says what is wrong."""
     if text == "$key":
         return JsonPath("key")
     if text == "$position":

@@ -153,7 +153,15 @@ def _columns(
             origin = "entity" if name == entity.name else "partition"
             nullable = False
         else:
-            origin = "raw" if f.source_field else "expression" if f.expression else "constant" if f.constant is not None else "path"
+            origin = (
+                "raw"
+                if f.source_field
+                else "expression"
+                if f.expression
+                else "constant"
+                if f.constant is not None
+                else "path"
+            )
         declared.append(Column(f.name, parse_type(f.type), origin, nullable, f.description, f))
     names = {c.name for c in declared}
     front = [
@@ -174,20 +182,38 @@ def _rules(
 ) -> tuple[DataQualityRule, ...]:
     required = [c.name for c in columns if not c.nullable and not c.technical]
     rules = [
-        DataQualityRule(kind="not_null", columns=required, severity="error", name="not_null", description="Key, partition and required columns are present."),
-        DataQualityRule(kind="unique", columns=list(key), severity="error", name="unique_key", description="No two differing rows share a key."),
+        DataQualityRule(
+            kind="not_null",
+            columns=required,
+            severity="error",
+            name="not_null",
+            description="Key, partition and required columns are present.",
+        ),
+        DataQualityRule(
+            kind="unique",
+            columns=list(key),
+            severity="error",
+            name="unique_key",
+            description="No two differing rows share a key.",
+        ),
         *target.data_quality,
-    ]  # fmt: skip
+    ]
     for r in target.relationships:
         if r.to_table in provided and not any(
-            q.kind == "reference" and q.to_table == r.to_table and q.columns == r.from_fields for q in target.data_quality
+            q.kind == "reference" and q.to_table == r.to_table and q.columns == r.from_fields
+            for q in target.data_quality
         ):
             rules.append(
                 DataQualityRule(
-                    kind="reference", columns=r.from_fields, to_table=r.to_table, to_columns=r.to_fields,
-                    severity="warn", name=f"orphan({', '.join(r.from_fields)}) -> {r.to_table}", description=r.description,
+                    kind="reference",
+                    columns=r.from_fields,
+                    to_table=r.to_table,
+                    to_columns=r.to_fields,
+                    severity="warn",
+                    name=f"orphan({', '.join(r.from_fields)}) -> {r.to_table}",
+                    description=r.description,
                 )
-            )  # fmt: skip
+            )
     return tuple(rules)
 
 
@@ -229,9 +255,7 @@ def resolve(config: MappingConfig) -> ResolvedMapping:
                 partition=partition.name if partition else None,
                 rules=rules,
                 relationships=tuple(target.relationships),
-                derivation_hash=_derivation_hash(
-                    config, target, (entity, partition) if partition else (entity,)
-                ),
+                derivation_hash=_derivation_hash(config, target, (entity, partition) if partition else (entity,)),
             )
         )
     return ResolvedMapping(config, entity, partition, tuple(targets))

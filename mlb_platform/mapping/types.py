@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 _BARE = {"SMALLINT", "INT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "TEXT", "JSONB"}
 _ALIASES = {
-    "INTEGER": "INT", "INT4": "INT", "INT8": "BIGINT", "INT2": "SMALLINT", "BOOL": "BOOLEAN", "DOUBLE PRECISION": "DOUBLE",
-    "FLOAT8": "DOUBLE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "DECIMAL": "NUMERIC", "STRING": "TEXT", "JSON": "JSONB",
+    "INTEGER": "INT", "INT4": "INT", "INT8": "BIGINT", "INT2": "SMALLINT", "BOOL": "BOOLEAN", "FLOAT8": "DOUBLE",
+    "DOUBLE PRECISION": "DOUBLE", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ", "DECIMAL": "NUMERIC", "STRING": "TEXT",
+    "JSON": "JSONB",
 }  # fmt: skip
 _PATTERN = re.compile(r"^\s*([A-Za-z][A-Za-z0-9 ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*$")
 

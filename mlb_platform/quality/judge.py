@@ -1,4 +1,4 @@
-"""Judge the rows in hand: rules over one row from their bits, rules over several rows in DuckDB on the same Arrow data."""
+"""Judge the rows in hand: rules over one row by their bits, rules over several rows in DuckDB on the same data."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class Judge:
         present = set(t.rows.column_names)
         return [c for c in dict.fromkeys([*t.target.key, *used]) if c in present]
 
-    def _group(
-        self, t: JudgedRows, rule: DataQualityRule, rows: pa.Table, checked: dict[int, int]
-    ) -> list[Finding]:
+    def _group(self, t: JudgedRows, rule: DataQualityRule, rows: pa.Table, checked: dict[int, int]) -> list[Finding]:
         """Turn the failing rows of one rule into a finding a capture."""
         found = []
         for raw_id, failed in zip(*self._counts(rows), strict=True):
@@ -83,7 +81,14 @@ class Judge:
             listed: list[dict[str, Any]] = samples.drop_columns([self.raw_id]).to_pylist()
             found.append(
                 Finding(
-                    raw_id, t.target.name, rule.label, rule.kind, rule.severity, failed, checked.get(raw_id, failed), listed
+                    raw_id,
+                    t.target.name,
+                    rule.label,
+                    rule.kind,
+                    rule.severity,
+                    failed,
+                    checked.get(raw_id, failed),
+                    listed,
                 )
             )
         return found
@@ -96,7 +101,7 @@ class Judge:
         query = self._set_query(t, rule)
         if query is None:
             return []
-        for name in {t.target.name, rule.to_table} & self._names.keys():
+        for name in {t.target.name, str(rule.to_table)} & self._names.keys():
             connection.register(self._names[name], self._by_name[name].rows)
         rows = connection.sql(query).to_arrow_table()
         return self._group(t, rule, rows, checked) if rows.num_rows else []
@@ -113,7 +118,7 @@ class Judge:
         mine = t.rows.select(columns).drop_null().rename_columns(theirs.column_names).cast(theirs.schema)
         names = theirs.column_names
         known = theirs.group_by(names).aggregate([])
-        return pa.concat_tables([known, mine]).group_by(names).aggregate([]).num_rows == known.num_rows
+        return bool(pa.concat_tables([known, mine]).group_by(names).aggregate([]).num_rows == known.num_rows)
 
     def _set_query(self, t: JudgedRows, rule: DataQualityRule) -> str | None:
         """Return SQL of the failing rows; None when the other table is not in hand."""
@@ -123,17 +128,12 @@ class Judge:
         present = " AND ".join(f'"{c}" IS NOT NULL' for c in columns) or "true"
         if rule.kind == "unique":
             group = ", ".join([raw, _quoted(columns)])
-            return (
-                f"SELECT {shown} FROM {name} WHERE {present} "
-                f"QUALIFY count(*) OVER (PARTITION BY {group}) > 1"
-            )
+            return f"SELECT {shown} FROM {name} WHERE {present} QUALIFY count(*) OVER (PARTITION BY {group}) > 1"
         if rule.kind == "ordered":
             within = ", ".join([raw, *(f'"{c}"' for c in rule.within)])
             order = _quoted(rule.order_by)
-            falls = " OR ".join(
-                f'"{c}" < max("{c}") OVER (PARTITION BY {within} ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)'
-                for c in columns
-            )
+            window = f"OVER (PARTITION BY {within} ORDER BY {order})"
+            falls = " OR ".join(f'"{c}" < lag("{c}") {window}' for c in columns)
             return f"SELECT {shown} FROM {name} QUALIFY {falls}"
         other = self._names.get(str(rule.to_table))
         if other is None:

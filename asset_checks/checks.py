@@ -1,0 +1,94 @@
+"""The checks of a mapping's tables as one op of its own, which reads what is recorded and never the tables as inputs."""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckExecutionContext,
+    AssetChecksDefinition,
+    AssetCheckSpec,
+    Output,
+    PartitionsDefinition,
+    multi_asset_check,
+)
+from dagster._utils.warnings import PreviewWarning
+
+from asset_checks.evaluate import CHECK_NAMES, ERROR_RULES, PARITY, WARN_RULES, evaluate
+from mlb_platform.assets.partitions import dates_of_keys
+from mlb_platform.assets.specs import python_name, table_key, table_of_key
+from mlb_platform.assets.tables import PLATFORM
+from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+
+_DESCRIPTIONS = {
+    ERROR_RULES: "Fails for a date where a newer capture is held back because it breaks a rule of severity error.",
+    WARN_RULES: "Rules of severity warn and values that do not fit their type: counted, with sample rows.",
+    PARITY: "PostgreSQL and Delta hold the same number of rows, as many as were merged, and no key twice.",
+}
+
+
+def check_specs(target: ResolvedTarget, partitions: PartitionsDefinition[Any]) -> list[AssetCheckSpec]:
+    """Return the specs of a table's checks, partitioned as the table is."""
+    rules = {
+        ERROR_RULES: [r.label for r in target.rules if r.severity == "error"],
+        WARN_RULES: [r.label for r in target.rules if r.severity == "warn"],
+        PARITY: [],
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PreviewWarning)
+        return [
+            AssetCheckSpec(
+                name,
+                asset=table_key(target.name),
+                description=_DESCRIPTIONS[name],
+                blocking=name == PARITY,
+                partitions_def=partitions,
+                metadata={"rules": rules[name]} if rules[name] else None,
+            )
+            for name in CHECK_NAMES
+        ]
+
+
+def table_checks(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any]) -> AssetChecksDefinition | None:
+    """Return the checks of a mapping's dated tables; None when it has none."""
+    specs = [s for t in mapping.targets if t.partition for s in check_specs(t, partitions)]
+    if not specs:
+        return None
+
+    @multi_asset_check(
+        name=f"check_{python_name(mapping)}_tables",
+        specs=specs,
+        can_subset=True,
+        required_resource_keys={PLATFORM},
+        description=f"Checks of the tables of {mapping.name}, by date.",
+    )
+    def checks(context: AssetCheckExecutionContext) -> Iterator[AssetCheckEvaluation | Output[None]]:
+        yield from _check(context, mapping, specs)
+
+    return checks
+
+
+def _check(
+    context: AssetCheckExecutionContext, mapping: ResolvedMapping, specs: list[AssetCheckSpec]
+) -> Iterator[AssetCheckEvaluation | Output[None]]:
+    """Record one verdict a date; an output for each check that does not stop what is downstream of its table."""
+    op_context = context.op_execution_context
+    dates = dates_of_keys(op_context.partition_keys)
+    selected = context.selected_asset_check_keys
+    by_names: dict[frozenset[str], list[str]] = defaultdict(list)
+    for target in mapping.targets:
+        names = frozenset(key.name for key in selected if table_of_key(key.asset_key) == target.name)
+        if names:
+            by_names[names].append(target.name)
+    platform = getattr(op_context.resources, PLATFORM)
+    stopped = set()
+    for names, tables in by_names.items():
+        for verdict in evaluate(platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names)):
+            if verdict.blocking and not verdict.passed:
+                stopped.add(verdict.asset_check_key)
+            yield verdict
+    for spec in specs:
+        if spec.key in selected and spec.key not in stopped:
+            yield Output(None, output_name=spec.get_python_identifier())

@@ -1,0 +1,63 @@
+"""What is really there: rows and repeated keys of tables by date, counted in PostgreSQL and in the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import duckdb
+from psycopg import sql
+
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.mapping.resolve import ResolvedTarget
+from resources.lake import dataset, open_table
+
+Figures = dict[date, tuple[int, int]]
+"""Rows and distinct keys by date."""
+
+
+@dataclass
+class TableCounts:
+    """One table counted in both places."""
+
+    postgres: Figures = field(default_factory=dict)
+    delta: Figures = field(default_factory=dict)
+
+
+def count_table(stores: Stores, lake: str, target: ResolvedTarget, dates: Sequence[date]) -> TableCounts:
+    """Count the rows and distinct keys of these dates of one table in both places; a missing table has no rows."""
+    if target.partition is None:
+        raise ValueError(f"{target.name} has no partition column to count by")
+    return TableCounts(_in_postgres(stores, target, dates), _in_lake(lake, target, dates))
+
+
+def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date]) -> Figures:
+    day = sql.Identifier(str(target.partition))
+    key = sql.SQL(", ").join(sql.Identifier(name) for name in target.key)
+    query = sql.SQL("SELECT {0}, count(*), count(DISTINCT ({1})) FROM {2} WHERE {0} = ANY({3}) GROUP BY 1").format(
+        day, key, sql.Identifier(*target.name.split(".")), sql.Literal(list(dates))
+    )
+    with stores.postgres.transaction() as connection:
+        known = connection.execute("SELECT to_regclass(%s)", [target.name]).fetchone()
+        if known is None or known[0] is None:
+            return {}
+        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
+
+
+def _in_lake(lake: str, target: ResolvedTarget, dates: Sequence[date]) -> Figures:
+    table = open_table(lake, target.name)
+    if table is None:
+        return {}
+    day = f'"{target.partition}"'
+    key = ", ".join(f'"{name}"' for name in target.key)
+    listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates)
+    connection = duckdb.connect(config={"threads": 1})
+    try:
+        connection.register("lake_table", dataset(table))
+        query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {day} IN ({listed}) GROUP BY 1"
+        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    finally:
+        connection.close()
+    return {row[0]: (int(row[1]), int(row[2])) for row in rows}

@@ -1,0 +1,173 @@
+"""Verdicts by table and date, from what is on record and what is there."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from dagster import AssetCheckEvaluation, AssetCheckSeverity, MetadataValue, TableColumn, TableRecord, TableSchema
+
+from asset_checks.counted import TableCounts, count_table
+from asset_checks.recorded import DateRecord, HeldRule, read_records
+from mlb_platform.assets.specs import table_key
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+
+ERROR_RULES, WARN_RULES, PARITY = "error_rules", "warn_rules", "parity"
+CHECK_NAMES = (ERROR_RULES, WARN_RULES, PARITY)
+SHOWN = 20
+"""How many sample rows a verdict carries."""
+STRUCTURE_RULES = ("structure", "entity_key")
+"""Rules that no mapping declares: arrays where arrays are expected, and the payload of the entity its row names."""
+
+
+def evaluate(
+    stores: Stores,
+    lake: str,
+    mapping: ResolvedMapping,
+    tables: Sequence[str],
+    dates: Sequence[date],
+    names: Sequence[str] = CHECK_NAMES,
+) -> Iterator[AssetCheckEvaluation]:
+    """Give the verdict of every check named, for every table and date; the caller records them.
+
+    Writers of these dates are waited for, and wait: both places of a table are looked at in the same state.
+    """
+    records = read_records(stores, mapping, tables, dates)
+    with stores.postgres.scope_locks(mapping.name, _scopes(stores, tables, dates) if PARITY in names else []):
+        if PARITY in names:  # again: what was merged until the locks were given
+            records = read_records(stores, mapping, tables, dates)
+        counted = {t: count_table(stores, lake, mapping.by_name[t], dates) for t in tables if PARITY in names}
+    for table in tables:
+        target = mapping.by_name[table]
+        for day in dates:
+            record = records.get((table, day)) or DateRecord()
+            if ERROR_RULES in names:
+                yield _error_rules(target, day, record)
+            if WARN_RULES in names:
+                yield _warn_rules(target, day, record)
+            if PARITY in names:
+                yield _parity(target, day, record, counted[table])
+
+
+def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date]) -> list[str]:
+    with stores.postgres.transaction() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = ANY(%s) AND partition_date = ANY(%s)",
+            [list(tables), list(dates)],
+        )
+        return [row[0] for row in rows]
+
+
+def _verdict(
+    target: ResolvedTarget,
+    name: str,
+    day: date,
+    passed: bool,
+    severity: AssetCheckSeverity,
+    description: str,
+    metadata: Mapping[str, MetadataValue[Any]],
+) -> AssetCheckEvaluation:
+    return AssetCheckEvaluation(
+        asset_key=table_key(target.name),
+        check_name=name,
+        passed=passed,
+        severity=severity,
+        blocking=name == PARITY,
+        partition=day.isoformat(),
+        description=description,
+        metadata=dict(metadata),
+    )
+
+
+def _error_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetCheckEvaluation:
+    failed: dict[str, int] = defaultdict(int)
+    for h in record.held:
+        failed[h.rule] += h.failures
+    released = {f.rule: f.failed for f in record.found if f.severity == "error"}
+    captures = {h.raw_id: h for h in record.held}
+    rules = [(r.label, r.kind, "error", record.checked, failed.pop(r.label, 0)) for r in target.rules if r.severity == "error"]
+    rules += [(name, "structure" if name in STRUCTURE_RULES else "former", "error", record.checked, n) for name, n in failed.items()]
+    metadata = {"rules": _rules_table(rules), "rows": MetadataValue.int(record.checked)}
+    if captures:
+        metadata["held_captures"] = MetadataValue.int(len(captures))
+        metadata["samples"] = _samples((h.entity, h.rule, h.samples, f"raw {h.raw_id}, captured {h.captured_at}") for h in record.held)
+    if released:
+        metadata["released"] = MetadataValue.text(", ".join(f"{rule} ({n})" for rule, n in sorted(released.items())))
+    text = _held_text(captures) if captures else f"no capture of {day} is held back"
+    return _verdict(target, ERROR_RULES, day, not captures, AssetCheckSeverity.ERROR, text, metadata)
+
+
+def _held_text(captures: Mapping[int, HeldRule]) -> str:
+    named = ", ".join(f"{h.entity} (raw {h.raw_id})" for h in list(captures.values())[:5])
+    more = f" and {len(captures) - 5} more" if len(captures) > 5 else ""
+    return f"held back: {named}{more}; what was merged before stays (`mlb quarantine` shows and releases)"
+
+
+def _warn_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetCheckEvaluation:
+    found = [f for f in record.found if f.severity == "warn"]
+    failed: dict[str, int] = defaultdict(int)
+    for f in found:
+        failed[f.rule] += f.failed
+    declared = [r for r in target.rules if r.severity == "warn"]
+    rules = [(r.label, r.kind, "warn", record.checked, failed.get(r.label, 0)) for r in declared]
+    known = {r.label for r in declared}
+    rules += [(f.rule, f.kind, "warn", f.checked, f.failed) for f in found if f.rule not in known]
+    rules += [(f"{m.column} is {m.expected}", "cast", "warn", record.checked, m.failures) for m in record.misfits]
+    metadata = {"rules": _rules_table(rules), "rows": MetadataValue.int(record.checked)}
+    samples = [(f.entity_key, f.rule, f.samples, f"raw {f.raw_id}") for f in found]
+    samples += [("", f"{m.column} is {m.expected}", [{"path": m.path, "value": m.value}], "") for m in record.misfits]
+    broken = [r for r in rules if r[4]]
+    if samples:
+        metadata["samples"] = _samples(samples)
+    text = "; ".join(f"{r[0]}: {r[4]} of {r[3]}" for r in broken[:5]) or f"{len(rules)} rules, nothing found"
+    return _verdict(target, WARN_RULES, day, not broken, AssetCheckSeverity.WARN, text, metadata)
+
+
+def _parity(target: ResolvedTarget, day: date, record: DateRecord, counted: TableCounts) -> AssetCheckEvaluation:
+    rows_pg, keys_pg = counted.postgres.get(day, (0, 0))
+    rows_delta, keys_delta = counted.delta.get(day, (0, 0))
+    merged = {sink: record.rows.get(sink, 0) for sink in ("postgres", "delta")}
+    wrong = []
+    if rows_pg != rows_delta:
+        wrong.append(f"PostgreSQL has {rows_pg} rows, Delta {rows_delta}")
+    for place, rows, sink in (("PostgreSQL", rows_pg, "postgres"), ("Delta", rows_delta, "delta")):
+        if rows != merged[sink]:
+            wrong.append(f"{place} has {rows} rows where {merged[sink]} were merged")
+    for place, rows, keys in (("PostgreSQL", rows_pg, keys_pg), ("Delta", rows_delta, keys_delta)):
+        if rows != keys:
+            wrong.append(f"{rows - keys} rows of {place} repeat a key")
+    metadata: dict[str, MetadataValue[Any]] = {
+        "postgres_rows": MetadataValue.int(rows_pg),
+        "delta_rows": MetadataValue.int(rows_delta),
+        "postgres_merged": MetadataValue.int(merged["postgres"]),
+        "delta_merged": MetadataValue.int(merged["delta"]),
+    }
+    text = "; ".join(wrong) or f"{rows_pg} rows in both places"
+    return _verdict(target, PARITY, day, not wrong, AssetCheckSeverity.ERROR, text, metadata)
+
+
+_RULES = TableSchema(
+    columns=[
+        TableColumn("rule", "string"), TableColumn("kind", "string"), TableColumn("severity", "string"),
+        TableColumn("checked", "int"), TableColumn("failed", "int"),
+    ]
+)  # fmt: skip
+_SAMPLES = TableSchema(columns=[TableColumn(n, "string") for n in ("entity", "rule", "row", "capture")])
+
+
+def _rules_table(rules: Iterable[tuple[str, str, str, int, int]]) -> MetadataValue[Any]:
+    names = [c.name for c in _RULES.columns]
+    return MetadataValue.table([TableRecord(dict(zip(names, r, strict=True))) for r in rules], _RULES)
+
+
+def _samples(groups: Iterable[tuple[str, str, list[Any], str]]) -> MetadataValue[Any]:
+    rows = [
+        TableRecord({"entity": entity, "rule": rule, "row": json.dumps(sample, default=str), "capture": capture})
+        for entity, rule, samples, capture in groups
+        for sample in samples
+    ]
+    return MetadataValue.table(rows[:SHOWN], _SAMPLES)

@@ -1,0 +1,1 @@
+"""Measured claims, beside the peers they are measured against."""

@@ -1,0 +1,1 @@
+"""What people would write instead, for the same raw rows and the same tables."""

@@ -1,0 +1,1 @@
+"""Dagster assets: raw tables, and every table of every mapping, made from the mappings alone."""

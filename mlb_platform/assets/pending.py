@@ -1,0 +1,104 @@
+"""From a piece of work to Dagster: what is merged, and what is said about each date."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from dagster import MetadataValue, TableColumn, TableRecord, TableSchema
+
+from mlb_platform.extraction.report import TableReport
+from mlb_platform.extraction.work import TableBatch, Work
+from resources.io_manager import count_metadata
+from resources.merge import MergeCounts, MergeSpec
+
+SHOWN = 20
+"""How many held or moved entities the metadata of a date names."""
+
+
+@dataclass(frozen=True)
+class PendingTable:
+    """Rows of one table that wait to be merged by the IO manager; `done` is called when they are."""
+
+    work: Work
+    batch: TableBatch
+    done: Any = field(default=None, repr=False)
+
+    @property
+    def spec(self) -> MergeSpec:
+        """How the rows are merged."""
+        return self.batch.spec
+
+    def merge(self) -> Mapping[str, MergeCounts]:
+        """Merge into every sink and return the counts by sink, those of captures merged before included."""
+        self.work.write(self.batch)
+        if self.done is not None:
+            self.done(self.batch.report)
+        return self.batch.report.counts
+
+
+@dataclass(frozen=True)
+class HeldEntity:
+    """A capture that was passed over, and the rules it breaks."""
+
+    entity: str
+    raw_id: int
+    rules: str
+
+
+@dataclass(frozen=True)
+class WorkNotes:
+    """What a piece of work found by date, beside the counts of its tables."""
+
+    sinks: Sequence[str]
+    captured: frozenset[date]
+    """Dates with raw rows."""
+    held: Mapping[date, list[HeldEntity]]
+    moved: Mapping[date, list[str]]
+
+    @classmethod
+    def of(cls, work: Work) -> WorkNotes:
+        """Gather the notes of a computed piece of work."""
+        rows = [r for p in work.plans.values() for r in (*p.passed_over, *p.candidates)]
+        passed = {r.raw_id: r for p in work.plans.values() for r in p.passed_over}
+        rules: dict[int, set[str]] = defaultdict(set)
+        if passed:
+            for record in work.stores.quality.quarantined(work.mapping.config.source.raw_table, sorted(passed)):
+                rules[record.raw_id].add(f"{record.table_name} {record.rule}".strip())
+        held: dict[date, list[HeldEntity]] = defaultdict(list)
+        for raw_id, row in passed.items():
+            if row.partition_date is not None:
+                broken = "; ".join(sorted(rules[raw_id]))
+                held[row.partition_date].append(HeldEntity(row.entity_key, raw_id, broken))
+        moved: dict[date, list[str]] = defaultdict(list)
+        for entity, old, new in work.report.moved:
+            text = f"{entity}: {old} to {new or 'no date'}"
+            for day in {old, new} - {None}:
+                moved[day].append(text)  # type: ignore[index]
+        captured = frozenset(r.partition_date for r in rows if r.partition_date is not None)
+        return cls(work.sinks, captured, held, moved)
+
+    def metadata(self, report: TableReport, day: date) -> dict[str, MetadataValue[Any]]:
+        """Return what is recorded for one table and date: its merge counts by sink, and what is worth knowing."""
+        by_sink = {sink: report.by_date.get(sink, {}).get(day, MergeCounts()) for sink in self.sinks}
+        rows = max((c.source_rows - c.skipped_stale for c in by_sink.values()), default=0)
+        found: dict[str, MetadataValue[Any]] = {"dagster/partition_row_count": MetadataValue.int(rows)}
+        found |= {name: MetadataValue.int(n) for name, n in count_metadata(by_sink).items()}
+        if day not in self.captured:
+            found["note"] = MetadataValue.text("no raw rows of this date: nothing to materialize")
+        held = self.held.get(day, [])
+        if held:
+            found["held_captures"] = MetadataValue.int(len(held))
+            found["held"] = _table(("entity", "raw_id", "rules"), [vars(h) for h in held[:SHOWN]])
+        moved = self.moved.get(day, [])
+        if moved:
+            found["moved"] = MetadataValue.text("\n".join(moved[:SHOWN]))
+        return found
+
+
+def _table(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> MetadataValue[Any]:
+    schema = TableSchema(columns=[TableColumn(n, "string") for n in names])
+    return MetadataValue.table([TableRecord({n: str(r[n]) for n in names}) for r in rows], schema)

@@ -1,0 +1,173 @@
+"""The one factory of asset specs: what Dagster knows of a table, taken from its mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    MetadataValue,
+    PartitionsDefinition,
+    TableColumn,
+    TableColumnConstraints,
+    TableColumnDep,
+    TableColumnLineage,
+    TableRecord,
+    TableSchema,
+)
+
+from mlb_platform.extraction.specs import merge_spec
+from mlb_platform.mapping.paths import render_steps
+from mlb_platform.mapping.resolve import RAW_COLUMNS, Column, ResolvedMapping, ResolvedTarget
+from mlb_platform.mapping.shape import column_paths
+from resources.io_manager import IO_MANAGER_KEY, MERGE_SPEC
+from resources.lake import table_uri
+
+DEFAULT_OWNER = "team:data-platform"
+TABLE_KINDS = {"pyspark", "deltalake", "postgres"}
+
+
+def table_key(table: str) -> AssetKey:
+    """Return the asset key of `schema.table`."""
+    return AssetKey(table.split("."))
+
+
+def raw_key(raw_table: str) -> AssetKey:
+    """Return the asset key of a raw table."""
+    return AssetKey(["raw", *raw_table.split(".")])
+
+
+def table_of_key(key: AssetKey) -> str:
+    """Return the `schema.table` an asset key stands for."""
+    return ".".join(key.path)
+
+
+def python_name(mapping: ResolvedMapping) -> str:
+    """Return the name of a mapping where only letters, digits and _ will do: game_live_game_v1."""
+    return mapping.name.replace("/", "_").replace("-", "_").replace(".", "_")
+
+
+def group_of(mapping: ResolvedMapping) -> str:
+    """Return the asset group of a mapping: its endpoint."""
+    return mapping.config.source.endpoint.replace("-", "_")
+
+
+def raw_spec(mapping: ResolvedMapping) -> AssetSpec:
+    """Return the spec of a mapping's raw table: filled by ingestion, never by a run."""
+    source = mapping.config.source
+    columns = [TableColumn(name, "TEXT" if name not in _RAW_TYPES else _RAW_TYPES[name]) for name in RAW_COLUMNS]
+    columns.append(TableColumn("data", "JSONB", description="The response as it was received."))
+    return AssetSpec(
+        raw_key(source.raw_table),
+        description=f"Every response of {mapping.name} as it was captured, one row a capture. Rows are never changed.",
+        group_name=group_of(mapping),
+        kinds={"postgres"},
+        owners=[DEFAULT_OWNER],
+        metadata={
+            "dagster/table_name": source.raw_table,
+            "dagster/column_schema": TableSchema(columns=columns),
+            "mapping": mapping.name,
+        },
+    )
+
+
+_RAW_TYPES = {
+    "raw_id": "BIGINT", "status_code": "INT", "captured_at": "TIMESTAMPTZ", "last_seen_at": "TIMESTAMPTZ",
+    "partition_date": "DATE", "ingested_at": "TIMESTAMPTZ",
+}  # fmt: skip
+
+
+def table_specs(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any], lake: str) -> list[AssetSpec]:
+    """Return the spec of every table of a mapping; `lake` is the path or URL of the Delta lake."""
+    paths = column_paths(mapping)
+    return [_table_spec(mapping, target, partitions, lake, paths) for target in mapping.targets]
+
+
+def _table_spec(
+    mapping: ResolvedMapping,
+    target: ResolvedTarget,
+    partitions: PartitionsDefinition[Any],
+    lake: str,
+    paths: Mapping[tuple[str, str], list[tuple[str, ...]]],
+) -> AssetSpec:
+    raw = raw_key(mapping.config.source.raw_table)
+    lineage = {
+        c.name: [TableColumnDep(raw, text) for text in sources]
+        for c in target.columns
+        if (sources := _sources(target, c, paths))
+    }
+    return AssetSpec(
+        table_key(target.name),
+        deps=[AssetDep(raw)],
+        description=target.config.description or f"Table {target.name} of {mapping.name}.",
+        group_name=group_of(mapping),
+        kinds=TABLE_KINDS,
+        owners=list(target.config.owners) or [DEFAULT_OWNER],
+        code_version=target.derivation_hash,
+        partitions_def=partitions if target.partition else None,
+        tags={"mapping": python_name(mapping)},
+        metadata={
+            "dagster/table_name": target.name,
+            "dagster/uri": MetadataValue.text(table_uri(lake, target.name)),
+            "dagster/column_schema": _schema(target),
+            "dagster/column_lineage": TableColumnLineage(lineage),
+            "primary_key": ", ".join(target.key),
+            "relationships": _relationships(mapping, target),
+            "mapping": mapping.name,
+            MERGE_SPEC: MetadataValue.json(merge_spec(target).to_metadata()),
+        },
+    ).with_io_manager_key(IO_MANAGER_KEY)
+
+
+def _sources(
+    target: ResolvedTarget, column: Column, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
+) -> list[str]:
+    """Return where a column's values come from: JSON paths, or columns of the raw row."""
+    found = paths.get((target.name, column.name))
+    if found:
+        return [render_steps(steps) for steps in found]
+    if column.field is not None and column.field.source_field is not None:
+        return [column.field.source_field]
+    return ["captured_at"] if column.name == "source_captured_at" else []
+
+
+def _schema(target: ResolvedTarget) -> TableSchema:
+    references: dict[str, list[str]] = {}
+    for r in target.relationships:
+        for name, other in zip(r.from_fields, r.to_fields, strict=True):
+            references.setdefault(name, []).append(f"references {r.to_table}.{other}")
+    return TableSchema(
+        columns=[
+            TableColumn(
+                c.name,
+                str(c.type),
+                description=c.description or None,
+                constraints=TableColumnConstraints(
+                    nullable=c.nullable,
+                    unique=target.key == (c.name,),
+                    other=[*(["primary key"] if c.name in target.key else []), *references.get(c.name, [])],
+                ),
+            )
+            for c in target.columns
+        ]
+    )
+
+
+def _relationships(mapping: ResolvedMapping, target: ResolvedTarget) -> MetadataValue[Any]:
+    rows = [
+        TableRecord(
+            {
+                "columns": ", ".join(r.from_fields),
+                "to_table": r.to_table,
+                "to_columns": ", ".join(r.to_fields),
+                "type": r.type,
+                "provided": "yes" if r.to_table in mapping.by_name else "by another mapping, or not yet",
+            }
+        )
+        for r in target.relationships
+    ]
+    names = ("columns", "to_table", "to_columns", "type", "provided")
+    return MetadataValue.table(rows, TableSchema(columns=[TableColumn(n) for n in names]))

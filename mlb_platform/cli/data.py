@@ -1,0 +1,192 @@
+"""`mlb ingest captures` and `mlb simulate`: raw rows, real or made."""
+
+from __future__ import annotations
+
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlb_platform.cli.console import Progress, many, note, say
+from mlb_platform.cli.context import day, mapping_of, platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mlb_platform.ingestion.captures_folder import IngestReport
+    from mlb_platform.platform import Platform
+    from mlb_platform.simulator import SimulatedCapture
+
+FEED = "game/live_game_v1"
+SHOWN_REJECTIONS = 10
+
+
+class Kind(str, Enum):
+    """How a later capture of a simulated game differs."""
+
+    correction = "correction"
+    vanished = "vanished"
+    moved = "moved"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `mlb`."""
+    ingest = typer.Typer(help="Put responses into the raw store.", no_args_is_help=True)
+    ingest.command("captures")(ingest_captures)
+    app.add_typer(ingest, name="ingest")
+    app.command("simulate")(simulate)
+
+
+def ingest_captures(
+    folder: Annotated[Path, typer.Argument(help="Folder with an INDEX.tsv, or with .json[.gz] files.", metavar="DIR")],
+    mapping: Annotated[str | None, typer.Option(help="Only captures of this mapping.", metavar="ENDPOINT/METHOD")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Endpoint of plain files.")] = None,
+    method: Annotated[str | None, typer.Option(help="Method of plain files.")] = None,
+    captured_at: Annotated[
+        str | None, typer.Option(help="When plain files were received, with zone.", metavar="TIME")
+    ] = None,
+) -> None:
+    """Ingest a folder of captures; what is there already is not stored twice.
+
+    What cannot be stored (no JSON, cut off, another shape) is kept in quality.rejected_payloads with the reason, and the
+    exit code is 1.
+
+    Example: mlb ingest captures ../shared/captures --mapping game/live_game_v1
+    """
+    with platform() as made:
+        if mapping is not None:
+            mapping_of(made, mapping)
+        report = ingest(made, folder, mapping, endpoint, method, captured_at)
+    raise typer.Exit(report.exit_code)
+
+
+def ingest(
+    made: Platform,
+    folder: Path,
+    mapping: str | None = None,
+    endpoint: str | None = None,
+    method: str | None = None,
+    captured_at: str | None = None,
+) -> IngestReport:
+    """Ingest a folder with a progress bar, print rejections and the summary line, and return the report."""
+    from mlb_platform.ingestion.captures_folder import ingest_folder
+
+    with Progress("Ingesting", "files") as bar:
+        report = ingest_folder(
+            folder,
+            made.raw,
+            made.quality,
+            made.registry.mappings,
+            only_mapping=mapping,
+            endpoint=endpoint,
+            method=method,
+            captured_at=captured_at,
+            progress=lambda done, total, name: bar.update(done, name, total),
+        )
+    for rejection in report.rejections[:SHOWN_REJECTIONS]:
+        note(f"rejected {rejection.source}: {rejection.reason}", "yellow")
+    if report.rejected > SHOWN_REJECTIONS:
+        note(f"… and {report.rejected - SHOWN_REJECTIONS} more: see quality.rejected_payloads", "yellow")
+    say(report.summary)
+    return report
+
+
+def simulate(
+    games: Annotated[int, typer.Option(help="How many games, fifteen a date.", min=1, max=50_000)] = 30,
+    first: Annotated[
+        date, typer.Option("--from", help="First date.", parser=day, metavar="DATE")
+    ] = date(2024, 7, 1),  # type: ignore[assignment]  # noqa: B008 - a constant
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a captures folder instead of raw rows.", metavar="DIR")
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(help="Add a later capture of each game, so changed; repeatable.", metavar="correction|vanished|moved"),
+    ] = None,
+) -> None:
+    """Make complete game feeds in the shape of the real API, without any network.
+
+    Example: mlb simulate --games 30 --from 2024-07-01 --seed 1
+    Example: mlb simulate --games 15 --kind correction --kind vanished --out captures
+    """
+    kinds = [k.value for k in kind or []]
+    if out is not None:
+        from mlb_platform.cli.context import settings
+        from mlb_platform.simulator import write_captures_folder
+
+        settings()
+        with Progress("Simulating", "captures", games * (1 + len(kinds))) as bar:
+            written = write_captures_folder(_counted(captures(games, first, seed, kinds), bar), out)
+        say(f"{out}: {written} captures written; put them into the raw store with `mlb ingest captures {out}`")
+        return
+    with platform() as made:
+        simulate_into(made, games, first, seed, kinds)
+
+
+def simulate_into(made: Platform, games: int, first: date, seed: int, kinds: list[str]) -> list[date]:
+    """Put simulated captures through the gate into the raw store; print what became of them and return their dates."""
+    import orjson
+
+    from mlb_platform.ingestion.gate import Rejection, Request, admit, gate_spec
+    from resources.errors import PlatformError
+    from resources.raw_store import InsertOutcome, RawCapture
+
+    spec = gate_spec(made.registry.get(FEED))
+    batch: list[RawCapture] = []
+    outcomes: list[InsertOutcome] = []
+    dates: set[date] = set()
+
+    def store() -> None:
+        outcomes.extend(made.raw.insert_many(spec.raw_table, batch))
+        batch.clear()
+
+    made.raw.ensure(spec.raw_table)
+    with Progress("Simulating", "captures", games * (1 + len(kinds))) as bar:
+        for capture in _counted(captures(games, first, seed, kinds), bar):
+            source = f"simulated game {capture.game_pk}, seed {seed}"
+            params: dict[str, object] = {"id": str(capture.game_pk)}
+            request = Request(source, capture.captured_at, str(capture.game_pk), params)
+            admitted = admit(orjson.dumps(capture.payload), request, spec)
+            if isinstance(admitted, Rejection):
+                raise PlatformError(f"{source} is refused by the gate: {admitted.reason}; this is a bug, report it")
+            batch.append(admitted)
+            if admitted.partition_date is not None:
+                dates.add(admitted.partition_date)
+            if len(batch) == 8:
+                store()
+        store()
+    stored = sum(o is InsertOutcome.STORED for o in outcomes)
+    span = f"{min(dates)} to {max(dates)}" if len(dates) > 1 else f"{min(dates)}"
+    say(
+        f"{spec.raw_table}: {stored} simulated captures stored, {len(outcomes) - stored} repeated (already there), "
+        f"{many(games, 'game')} on {many(len(dates), 'date')}, {span}"
+    )
+    return sorted(dates)
+
+
+def captures(games: int, first: date, seed: int, kinds: list[str]) -> Iterator[SimulatedCapture]:
+    """Give the final capture of every game, each followed by its later ones, one a kind."""
+    from mlb_platform.simulator import later_capture, simulate_games
+
+    impossible = 0
+    for capture in simulate_games(games, first, seed):
+        yield capture
+        latest = capture
+        for kind in kinds:
+            try:
+                latest = later_capture(latest, kind, seed)  # type: ignore[arg-type]
+            except ValueError:
+                impossible += 1  # a game without a single cannot have one corrected
+                continue
+            yield latest
+    if impossible:
+        note(f"{impossible} later captures left out: nothing in those games could be changed that way")
+
+
+def _counted(items: Iterable[SimulatedCapture], bar: Progress) -> Iterator[SimulatedCapture]:
+    for count, capture in enumerate(items, 1):
+        yield capture
+        bar.update(count, str(capture.official_date))

@@ -1,0 +1,136 @@
+"""`mlb quarantine`: captures that break an error rule, and accepting them by hand."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.context import mapping_of, platform
+
+if TYPE_CHECKING:
+    from mlb_platform.platform import Platform
+    from resources.quality_store import QuarantineRecord
+
+UNSTORABLE = {
+    "not_null": "a key, partition or required column is missing in it",
+    "unique_key": "differing rows share a key in it",
+    "entity_key": "it does not say which game it is",
+}
+RawId = Annotated[int, typer.Argument(help="The raw row, as `mlb quarantine list` shows it.", metavar="RAW_ID")]
+OfMapping = Annotated[
+    str | None, typer.Option("--mapping", help="Only this mapping's raw table.", metavar="ENDPOINT/METHOD")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `mlb`."""
+    group = typer.Typer(help="Captures held back by an error rule.", no_args_is_help=True)
+    group.command("list")(list_held)
+    group.command()(show)
+    group.command()(release)
+    app.add_typer(group, name="quarantine")
+
+
+def list_held(
+    mapping: OfMapping = None,
+    released: Annotated[bool, typer.Option("--all", help="Also what was released.")] = False,
+) -> None:
+    """List captures that are held back, with the rules they break.
+
+    Example: mlb quarantine list
+    """
+    with platform() as made:
+        records = made.quality.quarantined(_raw_table(made, mapping), released=released)
+    if not records:
+        say("nothing is held back")
+        return
+    by_row: dict[tuple[str, int], list[QuarantineRecord]] = defaultdict(list)
+    for record in records:
+        by_row[record.raw_table, record.raw_id].append(record)
+    table = grid("raw row", "raw table", "game", "date", "captured at", "rules broken", "released", right=["raw row"])
+    for (raw_table, raw_id), found in by_row.items():
+        first = found[0]
+        rules = "\n".join(f"{r.table_name or 'whole capture'}: {r.rule} ({many(r.failures, 'row')})" for r in found)
+        freed = "; ".join(sorted({f"{r.released_at:%Y-%m-%d %H:%M}Z by {r.released_by}" for r in found if r.released_at}))
+        when = f"{first.captured_at:%Y-%m-%d %H:%M:%S}Z"
+        table.add_row(str(raw_id), raw_table, first.entity_key, str(first.partition_date or ""), when, rules, freed)
+    stdout().print(table)
+    say(f"{many(len(by_row), 'capture')}; look at one with: mlb quarantine show RAW_ID")
+
+
+def show(raw_id: RawId, mapping: OfMapping = None) -> None:
+    """Show the rules that one capture breaks, with samples of the failing rows.
+
+    Example: mlb quarantine show 12
+    """
+    with platform() as made:
+        records = _records(made, raw_id, mapping)
+    first = records[0]
+    say(f"{first.raw_table} raw row {raw_id}: game {first.entity_key}, {first.partition_date}, captured {first.captured_at:%Y-%m-%d %H:%M:%S}Z")
+    for record in records:
+        state = f" - released {record.released_at:%Y-%m-%d %H:%M}Z by {record.released_by}" if record.released_at else ""
+        say(f"\n{record.table_name or 'whole capture'}: {record.rule}, {many(record.failures, 'row')}{state}", "bold")
+        for sample in record.samples:
+            say(f"  {json.dumps(sample, default=str, ensure_ascii=False)}")
+
+
+def release(
+    raw_id: RawId,
+    mapping: OfMapping = None,
+    rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
+) -> None:
+    """Accept a capture by hand although it breaks error rules; the next materialization merges it.
+
+    Refused where its rows cannot be stored at all: a key is missing, or differing rows share one.
+
+    Example: mlb quarantine release 12
+    """
+    from resources.errors import PlatformError
+
+    with platform() as made:
+        records = [r for r in _records(made, raw_id, mapping) if rule is None or r.rule == rule]
+        if not records:
+            raise PlatformError(f"raw row {raw_id} does not break {rule!r}: see `mlb quarantine show {raw_id}`")
+        for record in records:
+            if record.rule in UNSTORABLE and record.released_at is None:
+                raise PlatformError(
+                    f"raw row {raw_id} cannot be released: it breaks {record.rule} of "
+                    f"{record.table_name or 'the whole capture'}, so {UNSTORABLE[record.rule]} and its rows cannot be "
+                    "stored; correct the mapping, or wait for a newer capture"
+                )
+        first = records[0]
+        released = made.quality.release(first.raw_table, raw_id, released_by=_person(), rule=rule)
+        name = next(n for n, m in made.registry.mappings.items() if m.config.source.raw_table == first.raw_table)
+    if released == 0:
+        say(f"raw row {raw_id} was released before; merge it with:")
+    else:
+        say(f"raw row {raw_id} is released ({many(released, 'finding')}); merge it with:")
+    say(f"  mlb materialize --mapping {name} --game-pk {first.entity_key}")
+
+
+def _person() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _raw_table(made: Platform, mapping: str | None) -> str | None:
+    return None if mapping is None else mapping_of(made, mapping).config.source.raw_table
+
+
+def _records(made: Platform, raw_id: int, mapping: str | None) -> list[QuarantineRecord]:
+    from resources.errors import PlatformError
+
+    records = made.quality.quarantined(_raw_table(made, mapping), [raw_id], released=True)
+    tables = sorted({r.raw_table for r in records})
+    if not records:
+        raise PlatformError(f"raw row {raw_id} is not held back: see `mlb quarantine list`")
+    if len(tables) > 1:
+        raise PlatformError(f"raw row {raw_id} is held back in {' and '.join(tables)}: say which with --mapping")
+    return records

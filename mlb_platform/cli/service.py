@@ -1,0 +1,3 @@
+"""x."""
+def register(app):
+    pass

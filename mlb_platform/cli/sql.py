@@ -1,0 +1,207 @@
+"""`mlb sql`: one read-only statement against PostgreSQL or the lake."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlb_platform.cli.console import grid, note, say, stdout
+from mlb_platform.cli.context import platform, settings
+
+if TYPE_CHECKING:
+    from mlb_platform.platform import Platform
+    from resources.errors import PlatformError
+
+DEFAULT_LIMIT = 100
+Rows = tuple[list[str], Iterator[tuple[Any, ...]]]
+
+
+class Format(str, Enum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `mlb`."""
+    app.command("sql")(sql)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="One SQL statement.")],
+    lake: Annotated[bool, typer.Option("--lake", help="Ask the Delta tables (DuckDB) instead of PostgreSQL.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,
+    limit: Annotated[
+        int | None, typer.Option(help=f"Rows at most; 0: all.  [default: {DEFAULT_LIMIT} in a table, else all]", min=0)
+    ] = None,
+) -> None:
+    """Run one statement that reads: PostgreSQL by default, the Delta lake with --lake.
+
+    Example: mlb sql "SELECT inning, count(*) FROM game.live_game_plays GROUP BY 1 ORDER BY 1"
+    Example: mlb sql --lake --format csv "SELECT * FROM game.live_game_metadata"
+    """
+    shown = (DEFAULT_LIMIT if form is Format.table else 0) if limit is None else limit
+    if lake:
+        _print(*_lake_rows(settings().lake, query), form, shown)
+        return
+    with platform() as made:
+        _postgres(made, query, form, shown)
+
+
+def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
+    import psycopg
+
+    from resources.postgres import DatabaseError
+
+    try:
+        with made.postgres.connect(autocommit=True) as connection:
+            connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            connection.execute("SET default_transaction_read_only = on")
+            with connection.cursor() as cursor:
+                # row by row: what is not shown is not kept in memory
+                rows = cursor.stream(query.encode())
+                first = next(rows, None)
+                columns = [c.name for c in cursor.description or []]
+                _print(columns, _chain(first, rows), form, limit)
+    except DatabaseError as error:
+        if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
+            raise _failure("`mlb sql` only reads: to change something by hand use `mlb db psql`") from error
+        raise
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+        known = _postgres_tables(made)
+        raise _failure(_unknown_table(str(error.diag.message_primary), known, "PostgreSQL")) from error
+    except psycopg.Error as error:
+        hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
+        raise _failure(f"PostgreSQL: {error.diag.message_primary or error}{hint}") from error
+
+
+def _chain(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    if first is not None:
+        yield first
+        yield from rest
+
+
+def _postgres_tables(made: Platform) -> list[str]:
+    with made.postgres.transaction() as connection:
+        found = connection.execute(
+            "SELECT schemaname || '.' || tablename FROM pg_tables "
+            "WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+        )
+        return [str(row[0]) for row in found]
+
+
+def _lake_rows(lake: str, query: str) -> Rows:
+    import duckdb
+
+    from resources.lake import lake_connection, lake_tables
+
+    connection = lake_connection(lake)
+    try:
+        result = connection.execute(query)
+        columns = [c[0] for c in result.description or []]
+    except duckdb.CatalogException as error:
+        raise _failure(_unknown_table(str(error), list(lake_tables(lake)), f"the lake {lake}")) from error
+    except duckdb.Error as error:
+        raise _failure(f"DuckDB: {' '.join(str(error).split())[:400]}") from error
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        while found := result.fetchmany(1000):
+            yield from found
+
+    return columns, rows()
+
+
+def _failure(message: str) -> PlatformError:
+    from resources.errors import PlatformError
+
+    return PlatformError(message)
+
+
+def _unknown_table(message: str, known: Sequence[str], where: str) -> str:
+    """Return one line about a name that is not there, with the names that come close."""
+    match = re.search(r'relation "([^"]+)"|schema "([^"]+)"|Table with name (\S+)', message)
+    name = next((g for g in match.groups() if g), "") if match else ""
+    if not name:
+        return " ".join(message.split())[:400]
+    if not known:
+        return f"no table {name} in {where}: it has no tables yet; start with `mlb run`"
+    short = {t.split(".")[-1]: t for t in known}
+    close = difflib.get_close_matches(name, known, 4, 0.5)
+    close += [short[s] for s in difflib.get_close_matches(name.split(".")[-1], list(short), 4, 0.6)]
+    names = list(dict.fromkeys(close)) or list(known)[:8]
+    return f"no table {name} in {where}; {'close to it' if close else 'there are'}: {', '.join(names)}"
+
+
+def _print(columns: list[str], rows: Iterator[tuple[Any, ...]], form: Format, limit: int) -> None:
+    if not columns:
+        say("done: the statement returns no rows")
+        return
+    wanted = list(islice(rows, limit + 1)) if limit else list(rows) if form is Format.table else rows
+    shown = wanted[:limit] if limit and isinstance(wanted, list) else wanted
+    if form is Format.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_text(v, "") for v in row] for row in shown)
+    elif form is Format.json:
+        sys.stdout.write("[")
+        for n, row in enumerate(shown):
+            sys.stdout.write(",\n " if n else "\n ")
+            sys.stdout.write(json.dumps(dict(zip(columns, row, strict=True)), default=_json, ensure_ascii=False))
+        sys.stdout.write("\n]\n")
+    else:
+        _table(columns, list(shown))
+    if limit and isinstance(wanted, list) and len(wanted) > limit:
+        note(f"only the first {limit} rows are shown: --limit 0 gives all, --format csv or json prints them for a file")
+
+
+def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
+    from rich.markup import escape
+
+    numeric = [c for i, c in enumerate(columns) if _numeric([r[i] for r in rows])]
+    table = grid(*[escape(c) for c in columns], right=[escape(c) for c in numeric])
+    for row in rows:
+        table.add_row(*["[dim]NULL[/dim]" if v is None else escape(_text(v, "")) for v in row])
+    stdout().print(table)
+    say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", "dim")
+
+
+def _numeric(values: Sequence[Any]) -> bool:
+    found = [v for v in values if v is not None]
+    return bool(found) and all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in found)
+
+
+def _text(value: Any, null: str) -> str:
+    if value is None:
+        return null
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ").replace("+00:00", "Z")
+    if isinstance(value, bytes | memoryview):
+        return "\\x" + bytes(value).hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=_json, ensure_ascii=False)
+    return str(value)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return _text(value, "")

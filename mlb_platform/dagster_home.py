@@ -1,0 +1,117 @@
+"""DAGSTER_HOME of the platform: storage in our database, files under MLB_HOME, and how to start the UI.
+
+`mlb ui` runs `webserver_command` and `daemon_command`, with `dagster_environment` added to the environment; both read
+`workspace.yaml`, and each starts the code server that it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import yaml
+from dagster import DagsterInstance
+from psycopg import sql
+
+from mlb_platform.settings import PROJECT_ROOT, Settings
+from resources.merge_state import lock_ddl
+from resources.postgres import Postgres
+from resources.server_settings import write_private
+
+SCHEMA = "dagster"
+"""Schema of Dagster's own tables in our database."""
+MAX_RUNS = 2
+"""Runs at a time; each has a JVM of its own."""
+WORKSPACE = PROJECT_ROOT / "workspace.yaml"
+
+
+def storage_url(url: str) -> str:
+    """Return the database URL as Dagster's storage needs it: psycopg2 by name, and the tables in a schema of their own."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query))
+    given["options"] = f"{given.get('options', '')} -csearch_path={SCHEMA}".strip()
+    query = urlencode(given, quote_via=quote)
+    return urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, query, ""))
+
+
+def instance_configuration(settings: Settings, postgres: Postgres) -> dict[str, object]:
+    """Return what dagster.yaml says."""
+    home = settings.dagster_home
+    return {
+        "storage": {"postgres": {"postgres_url": storage_url(postgres.url)}},
+        "local_artifact_storage": {
+            "module": "dagster.core.storage.root",
+            "class": "LocalArtifactStorage",
+            "config": {"base_dir": str(home / "artifacts")},
+        },
+        "compute_logs": {
+            "module": "dagster.core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": str(settings.logs / "dagster")},
+        },
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "concurrency": {
+            "runs": {"max_concurrent_runs": MAX_RUNS},
+            "pools": {"default_limit": MAX_RUNS, "granularity": "run"},
+        },
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 300, "poll_interval_seconds": 30},
+        "code_servers": {"local_startup_timeout": 180},
+        "retention": {"sensor": {"purge_after_days": {"skipped": 2, "failure": 30, "success": 90}}},
+    }
+
+
+def prepare_dagster_home(settings: Settings, postgres: Postgres) -> Path:
+    """Write MLB_HOME/dagster/dagster.yaml for this database and return the folder: it is DAGSTER_HOME.
+
+    Cheap enough to be called by every command: an embedded server may have moved to another port.
+    """
+    home = settings.dagster_home
+    for folder in (home, home / "artifacts", settings.logs / "dagster"):
+        folder.mkdir(parents=True, exist_ok=True)
+    with postgres.transaction() as connection:
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [SCHEMA]).fetchone()
+        if found is None:
+            lock_ddl(connection)
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
+    text = yaml.safe_dump(instance_configuration(settings, postgres), sort_keys=False)
+    file = home / "dagster.yaml"
+    if not file.is_file() or file.read_text("utf-8") != text:
+        owner = home.stat()
+        write_private(file, text, owner.st_uid, owner.st_gid)
+    return home
+
+
+def open_instance(settings: Settings, postgres: Postgres) -> AbstractContextManager[DagsterInstance]:
+    """Return the platform's Dagster instance, for use with `with`; nothing of the environment is read."""
+    return DagsterInstance.from_config(str(prepare_dagster_home(settings, postgres)))
+
+
+def dagster_environment(settings: Settings) -> dict[str, str]:
+    """Return what Dagster's processes need in their environment to work on these settings."""
+    values: dict[str, object] = {
+        "DAGSTER_HOME": settings.dagster_home,
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "DAGSTER_EVENT_BATCH_SIZE": "50",
+        **{f"MLB_{name.upper()}": value for name, value in settings.model_dump(exclude_none=True).items()},
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def webserver_command(port: int, host: str = "127.0.0.1", workspace: Path = WORKSPACE) -> list[str]:
+    """Return the command that serves the UI."""
+    options = ["--workspace", str(workspace), "--host", host, "--port", str(port)]
+    return [sys.executable, "-m", "dagster_webserver", *options]
+
+
+def daemon_command(workspace: Path = WORKSPACE) -> list[str]:
+    """Return the command of the daemon, which launches queued runs and backfills and ticks the sensors."""
+    return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
+
+
+def merged_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with what Dagster's processes need."""
+    return {**environment, **dagster_environment(settings)}

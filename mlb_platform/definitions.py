@@ -1,0 +1,51 @@
+"""The roof: composes every mapping's assets, checks, jobs and sensors. The only module that knows everyone."""
+
+from __future__ import annotations
+
+from dagster import Definitions, in_process_executor
+from dagster.components.definitions import definitions
+
+from asset_checks.checks import table_checks
+from mlb_platform.assets.jobs import mapping_job
+from mlb_platform.assets.partitions import date_partitions
+from mlb_platform.assets.tables import PLATFORM, SPARK, raw_asset, table_assets
+from mlb_platform.platform import Platform
+from mlb_platform.sensors.raw_rows import raw_rows_sensor
+from mlb_platform.settings import Settings, load_settings
+from resources.io_manager import IO_MANAGER_KEY, MergeIOManager
+from resources.spark_resource import SparkResource
+
+
+def build_definitions(settings: Settings, platform: Platform | None = None) -> Definitions:
+    """Compose the definitions from the mappings alone; no server, Spark or network is touched.
+
+    `platform` may come with a Spark session that stays warm between runs.
+    """
+    platform = platform or Platform(settings)
+    mappings = [m for _, m in sorted(platform.registry.mappings.items())]
+    partitions = date_partitions(settings.first_partition_date)
+    jobs = [(m, mapping_job(m)) for m in mappings]
+    checks = [table_checks(m, partitions) for m in mappings]
+    return Definitions(
+        assets=[a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake))],
+        asset_checks=[c for c in checks if c is not None],
+        jobs=[job for _, job in jobs],
+        sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs if m.partition is not None],
+        resources={
+            PLATFORM: platform,
+            SPARK: SparkResource(
+                jars=str(settings.jars),
+                work=str(settings.home / "tmp"),
+                master=settings.spark_master,
+                remote=settings.spark_remote or "",
+            ),
+            IO_MANAGER_KEY: MergeIOManager(),
+        },
+        executor=in_process_executor,
+    )
+
+
+@definitions
+def defs() -> Definitions:
+    """Compose the definitions for the settings in the environment; Dagster calls this when it loads the code."""
+    return build_definitions(load_settings())
