@@ -21,7 +21,10 @@ from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from resources.dagster_events import record_verdicts
 
+MANY_DATES = 4
+"""From so many dates on, verdicts are written in bulk rather than as events of their own."""
 _DESCRIPTIONS = {
     ERROR_RULES: "Fails for a date where a newer capture is held back because it breaks a rule of severity error.",
     WARN_RULES: "Rules of severity warn and values that do not fit their type: counted, with sample rows.",
@@ -84,11 +87,15 @@ def _check(
             by_names[names].append(target.name)
     platform = getattr(op_context.resources, PLATFORM)
     stopped = set()
+    verdicts: list[AssetCheckEvaluation] = []
     for names, tables in by_names.items():
-        for verdict in evaluate(platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names)):
-            if verdict.blocking and not verdict.passed:
-                stopped.add(verdict.asset_check_key)
-            yield verdict
+        verdicts += evaluate(platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names))
+    in_bulk = [] if len(dates) < MANY_DATES else [v for v in verdicts if v.passed or not v.blocking]
+    record_verdicts(op_context.instance, op_context.get_step_execution_context(), in_bulk)
+    for verdict in verdicts if not in_bulk else (v for v in verdicts if v.blocking and not v.passed):
+        yield verdict
+        if verdict.blocking and not verdict.passed:
+            stopped.add(verdict.asset_check_key)
     for spec in specs:
         if spec.key in selected and spec.key not in stopped:
             yield Output(None, output_name=spec.get_python_identifier())

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ SCHEMA = "dagster"
 """Schema of Dagster's own tables in our database."""
 MAX_RUNS = 2
 """Runs at a time; each has a JVM of its own."""
+BATCH_SIZE, EVENTS_PER_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "50"
 WORKSPACE = PROJECT_ROOT / "workspace.yaml"
 
 
@@ -85,9 +87,17 @@ def prepare_dagster_home(settings: Settings, postgres: Postgres) -> Path:
     return home
 
 
-def open_instance(settings: Settings, postgres: Postgres) -> AbstractContextManager[DagsterInstance]:
-    """Return the platform's Dagster instance, for use with `with`; nothing of the environment is read."""
-    return DagsterInstance.from_config(str(prepare_dagster_home(settings, postgres)))
+@contextmanager
+def open_instance(settings: Settings, postgres: Postgres) -> Iterator[DagsterInstance]:
+    """Give the platform's Dagster instance, whatever the environment says.
+
+    Its connections are kept and its materializations are written in batches, as by default neither is.
+    """
+    home = prepare_dagster_home(settings, postgres)
+    os.environ.setdefault(BATCH_SIZE, EVENTS_PER_BATCH)
+    with DagsterInstance.from_config(str(home)) as instance:
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
+        yield instance
 
 
 def dagster_environment(settings: Settings) -> dict[str, str]:
@@ -95,7 +105,7 @@ def dagster_environment(settings: Settings) -> dict[str, str]:
     values: dict[str, object] = {
         "DAGSTER_HOME": settings.dagster_home,
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        "DAGSTER_EVENT_BATCH_SIZE": "50",
+        BATCH_SIZE: EVENTS_PER_BATCH,
         **{f"MLB_{name.upper()}": value for name, value in settings.model_dump(exclude_none=True).items()},
     }
     return {name: str(value) for name, value in values.items()}
@@ -111,7 +121,3 @@ def daemon_command(workspace: Path = WORKSPACE) -> list[str]:
     """Return the command of the daemon, which launches queued runs and backfills and ticks the sensors."""
     return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
 
-
-def merged_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return `environment` with what Dagster's processes need."""
-    return {**environment, **dagster_environment(settings)}

@@ -129,7 +129,7 @@ class Bench:
     def put(self, document: dict[str, Any], minute: float = 0) -> int:
         """Store a capture (its id and date are the mapping's first paths) and return its raw id, that of a repeat too."""
         body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-        day = document.get("date")
+        day = str(document.get("date"))
         capture = RawCapture(
             entity_key=str(document["id"]),
             endpoint=self.mapping.config.source.endpoint,
@@ -138,7 +138,7 @@ class Bench:
             url=None,
             status_code=200,
             captured_at=at(minute),
-            partition_date=date.fromisoformat(day) if isinstance(day, str) else None,
+            partition_date=date.fromisoformat(day) if day[:1].isdigit() else None,
             content_hash=hashlib.sha256(body).hexdigest(),
             data=body,
         )

@@ -122,7 +122,7 @@ def _walk(raw_ids: Sequence[int]) -> dict[str, pa.Table]:
 def _merge(place: str, table: HandTable, rows: pa.Table, games: Sequence[int]) -> None:
     """Merge into the lake: changed rows are updated, new ones inserted, those that a game no longer has deleted."""
     same = " AND ".join(f"t.{name} = s.{name}" for name in table.key_columns)
-    changed = " OR ".join(f"t.{name} IS DISTINCT FROM s.{name}" for name in table.values)
+    changed = _any_of([f"(t.{name} IS DISTINCT FROM s.{name})" for name in table.values])
     listed = ", ".join(map(str, games)) or "NULL"
     (
         DeltaTable(place)
@@ -132,6 +132,14 @@ def _merge(place: str, table: HandTable, rows: pa.Table, games: Sequence[int]) -
         .when_not_matched_by_source_delete(f"t.game_pk IN ({listed})")
         .execute()
     )
+
+
+def _any_of(conditions: list[str]) -> str:
+    """Join by OR, in halves: deltalake's parser does not go deep enough for a hundred in a row."""
+    if len(conditions) < 3:
+        return " OR ".join(conditions)
+    half = len(conditions) // 2
+    return f"({_any_of(conditions[:half])}) OR ({_any_of(conditions[half:])})"
 
 
 def _upsert(table: HandTable, rows: pa.Table, games: Sequence[int]) -> None:

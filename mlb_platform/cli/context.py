@@ -44,10 +44,11 @@ def stop_spark() -> None:
     """Stop this process's Spark session if there is one."""
     import sys
 
-    module = sys.modules.get("pyspark.sql")
-    session = module.SparkSession.getActiveSession() if module is not None else None
-    if session is not None:
-        session.stop()
+    if "pyspark" in sys.modules:
+        from pyspark import SparkContext
+
+        if SparkContext._active_spark_context is not None:
+            SparkContext._active_spark_context.stop()
 
 
 def mapping_of(made: Platform, name: str) -> ResolvedMapping:

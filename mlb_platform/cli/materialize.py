@@ -13,6 +13,8 @@ from mlb_platform.cli.console import Progress, many, quiet_java, say
 from mlb_platform.cli.context import check_range, day, mapping_of, platform
 
 if TYPE_CHECKING:
+    from dagster import AssetCheckEvaluation
+
     from mlb_platform.extraction.pending import Pending
     from mlb_platform.extraction.report import RunReport
     from mlb_platform.extraction.work import Work
@@ -104,8 +106,9 @@ def bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run:
     if dry_run:
         _print_plan(pending)
         return 0
-    report = _run(made, mapping, asked, pending) if pending.entities else None
-    return print_summary(made, mapping, asked, pending, report)
+    verdicts: list[AssetCheckEvaluation] = []
+    report = _run(made, mapping, asked, pending, verdicts) if pending.entities else None
+    return print_summary(made, mapping, asked, pending, report, verdicts)
 
 
 def _check_there_is_something(mapping: ResolvedMapping, asked: Question, pending: Pending) -> None:
@@ -131,50 +134,45 @@ def _print_plan(pending: Pending) -> None:
     say(f"{many(len(pending.work), 'date')} would be run, {idle} are up to date; nothing was changed (--dry-run)")
 
 
-def _run(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending) -> RunReport:
-    """Run the dates (or games) with work, up to thirty dates at once; return what was done in all."""
+def _run(
+    made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, verdicts: list[AssetCheckEvaluation]
+) -> RunReport:
+    """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
+    from mlb_platform.assets.command import materialize_dates
     from mlb_platform.extraction.report import RunReport, TableReport
 
     check_spark(made)
     total = RunReport(mapping.name, [], {t: TableReport(t) for t in asked.tables})
-    dates = sorted(pending.work)
-    size = f"of {many(len(pending.entities), 'game')} on {many(len(dates), 'date')}"
-    chunks = [dates[i : i + DATES_A_RUN] for i in range(0, len(dates), DATES_A_RUN)] if asked.games is None else []
-    with Progress("Materializing", "tables", len(asked.tables) * max(1, len(chunks))) as bar:
-        bar.update(0, f"{size} (starting Spark)")
-        merged = 0
+    dates = sorted(pending.work) if asked.games is None else []
+    chunks = [dates[i : i + DATES_A_RUN] for i in range(0, len(dates), DATES_A_RUN)]
+    alone = sorted(pending.entities) if asked.games is not None else pending.undated
+    size = f"of {many(len(pending.entities), 'game')} on {many(len(pending.work), 'date')}"
+    merged = 0
+    with Progress("Materializing", "tables", len(asked.tables) * (len(chunks) + bool(alone))) as bar:
 
         def on_progress(_: Work) -> None:
             nonlocal merged
             merged += 1
             bar.update(merged, size)
 
+        def on_check(verdict: AssetCheckEvaluation) -> None:
+            verdicts.append(verdict)
+            bar.update(text=f"{size}, {many(len(verdicts), 'check')}")
+
+        bar.update(0, f"{size}, starting")
         for chunk in chunks:
-            total.merge(_run_once(made, mapping, asked, bar_step=on_progress, dates=chunk))
-        alone = sorted(pending.entities) if asked.games is not None else pending.undated
+            done = materialize_dates(
+                made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress, on_check=on_check
+            )
+            total.merge(done)
         if alone:
-            total.merge(_run_once(made, mapping, asked, bar_step=on_progress, entities=alone))
+            done = materialize_dates(
+                made, mapping.name, asked.tables, entities=alone, full=asked.full, on_progress=on_progress,
+                on_check=on_check,
+            )  # fmt: skip
+            total.merge(done)
         total.seconds["wall"] += bar.seconds
     return total
-
-
-def _run_once(
-    made: Platform,
-    mapping: ResolvedMapping,
-    asked: Question,
-    *,
-    bar_step: object,
-    dates: list[date] | None = None,
-    entities: list[str] | None = None,
-) -> RunReport:
-    from mlb_platform.extraction.work import entities_of_dates
-
-    transformation = made.transformation(mapping.name, asked.tables)
-    transformation.prepare()
-    keys = entities if entities is not None else entities_of_dates(made.stores, mapping, asked.tables, dates or [])
-    return transformation.run_entities(
-        keys, dates=dates or [], full=asked.full, job="mlb materialize", progress=bar_step  # type: ignore[arg-type]
-    )
 
 
 def check_spark(made: Platform) -> None:

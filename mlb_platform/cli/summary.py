@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mlb_platform.cli.console import grid, many, say, stdout
 
 if TYPE_CHECKING:
+    from dagster import AssetCheckEvaluation
+    from rich.table import Table
+
     from mlb_platform.cli.materialize import Question
     from mlb_platform.extraction.pending import Pending
     from mlb_platform.extraction.report import RunReport
@@ -21,37 +23,62 @@ COUNTS = ("inserted", "updated", "unchanged", "deleted")
 SHOWN = 20
 
 
-@dataclass
-class Checks:
-    """The rules of one table and how many of them found something, in the dates asked for."""
+CHECKS = {"error_rules": "error rules", "warn_rules": "warn rules", "parity": "parity"}
 
-    errors: int = 0
-    warnings: int = 0
-    broken: dict[str, int] = field(default_factory=dict)
-    """Failing rows by warn rule."""
-    held: int = 0
+
+class Verdicts:
+    """What the checks of the dates said, by table and check."""
+
+    def __init__(self, evaluations: Iterable[AssetCheckEvaluation]) -> None:
+        self.evaluations = list(evaluations)
+
+    def cell(self, table: str, check: str) -> str:
+        """Return a cell of the table: on how many dates the check of a table passed."""
+        found = [e for e in self.evaluations if e.check_name == check and ".".join(e.asset_key.path) == table]
+        if not found:
+            return "[dim]-[/dim]"
+        failed = sum(not e.passed for e in found)
+        if not failed:
+            return f"[green]✓ {many(len(found), 'date')}[/green]"
+        color, mark = ("yellow", "!") if check == "warn_rules" else ("red", "✗")
+        return f"[{color}]{mark} {failed} of {many(len(found), 'date')}[/{color}]"
+
+    def failed(self, check: str) -> list[AssetCheckEvaluation]:
+        """Return the verdicts of a check that did not pass."""
+        return [e for e in self.evaluations if e.check_name == check and not e.passed]
 
     @property
-    def text(self) -> str:
-        """The cell of the table."""
-        error = f"[red]{self.held} held back[/red]" if self.held else f"[green]{self.errors} ok[/green]"
-        if not self.broken:
-            return f"{error}, [green]{self.warnings} ok[/green]"
-        rows = many(sum(self.broken.values()), "row")
-        return f"{error}, [yellow]{len(self.broken)} of {self.warnings} found {rows}[/yellow]"
+    def line(self) -> str:
+        """All of them in one line."""
+        parts = []
+        for name, words in CHECKS.items():
+            of_kind = sum(e.check_name == name for e in self.evaluations)
+            parts.append(f"{words} {of_kind - len(self.failed(name)):,} of {of_kind:,}")
+        return "checks passed, by table and date: " + ", ".join(parts)
 
 
 def print_summary(
-    made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, report: RunReport | None
+    made: Platform,
+    mapping: ResolvedMapping,
+    asked: Question,
+    pending: Pending,
+    report: RunReport | None,
+    evaluations: Sequence[AssetCheckEvaluation],
 ) -> int:
-    """Print what was done and what the tables hold now; return 1 when a capture is held back or the sinks differ."""
+    """Print what was done and what the tables hold now; return 1 when an error rule or parity fails.
+
+    `evaluations` are the verdicts of the run; those of dates that were not run are looked up here.
+    """
+    from asset_checks.evaluate import evaluate
     from mlb_platform.extraction.pending import find_pending
     from resources.merge import MergeCounts
 
     sinks = [s.name for s in made.stores.sinks]
     after = find_pending(made.stores, mapping, asked.tables, entities=asked.games, start=asked.start, end=asked.end)
+    judged = {e.partition for e in evaluations}
+    idle = [d for d in after.dates if d.isoformat() not in judged]
+    verdicts = Verdicts([*evaluations, *evaluate(made.stores, made.settings.lake, mapping, asked.tables, idle)])
     worked = _worked(made, mapping, asked, pending)
-    checks = _checks(made, mapping, asked, after)
     counts: dict[tuple[str, str], MergeCounts] = {}
     for sink in sinks:
         for table in asked.tables:
@@ -60,14 +87,15 @@ def print_summary(
     rows = {(sink, table): _row_count(made, sink, table) for sink in sinks for table in asked.tables}
     if report is None:
         say("Everything is merged already: nothing to do.", "green")
-    stdout().print(_table(asked, sinks, counts, rows, report, checks))
-    if report is not None and report.seconds:
+    stdout().print(_table(asked, sinks, counts, rows, report, verdicts))
+    say(f"Numbers hold for {' and '.join(sinks)} alike; where they differ both are given, as {' / '.join(sinks)}.", "dim")
+    if report is not None:
         parts = ", ".join(f"{n} {s:.1f}" for n, s in report.seconds.items() if n != "wall" and s >= 0.05)
-        wall = report.seconds.get("wall", sum(report.seconds.values()))
-        say(f"{many(report.parsed, 'capture')} of {many(report.entities, 'game')} parsed; {wall:.1f} seconds ({parts})", "dim")
+        read = f"{many(report.parsed, 'capture')} of {many(report.entities, 'game')} parsed"
+        say(f"{read}; {report.seconds['wall']:.1f} seconds in all ({parts})", "dim")
     differing = [t for t in asked.tables if len({rows[s, t] for s in sinks}) > 1]
-    _print_findings(made, mapping, report, after, differing, checks)
-    return 1 if after.held or differing else 0
+    _print_findings(made, asked, report, after, differing, verdicts)
+    return 1 if after.held or differing or verdicts.failed("error_rules") or verdicts.failed("parity") else 0
 
 
 def _worked(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending) -> set[str]:
@@ -96,26 +124,12 @@ def _row_count(made: Platform, sink: str, table: str) -> int:
     return 0 if delta is None else int(dataset(delta).count_rows())
 
 
-def _checks(made: Platform, mapping: ResolvedMapping, asked: Question, after: Pending) -> dict[str, Checks]:
-    found = {t: Checks() for t in asked.tables}
-    for table in asked.tables:
-        for rule in mapping.by_name[table].rules:
-            if rule.severity == "error":
-                found[table].errors += 1
-            else:
-                found[table].warnings += 1
+def _warnings(made: Platform, asked: Question, after: Pending) -> dict[tuple[str, str], int]:
+    """Return the rows that break a warn rule, by table and rule, in the games asked for."""
+    found: dict[tuple[str, str], int] = defaultdict(int)
     for result in made.quality.check_results():
-        if result.table_name in found and result.failed and result.entity_key in after.plans:
-            broken = found[result.table_name].broken
-            broken[result.rule] = broken.get(result.rule, 0) + result.failed
-    held = {raw_id for ids in after.held.values() for raw_id in ids}
-    if held:
-        per_table: dict[str, set[int]] = defaultdict(set)
-        for record in made.quality.quarantined(mapping.config.source.raw_table, sorted(held)):
-            per_table[record.table_name].add(record.raw_id)
-        for table, ids in per_table.items():
-            if table in found:
-                found[table].held = len(ids)
+        if result.table_name in asked.tables and result.failed and result.entity_key in after.plans:
+            found[result.table_name, f"{result.rule} ({result.severity})"] += result.failed
     return found
 
 
@@ -131,8 +145,8 @@ def _table(
     counts: dict[tuple[str, str], MergeCounts],
     rows: dict[tuple[str, str], int],
     report: RunReport | None,
-    checks: dict[str, Checks],
-) -> object:
+    verdicts: Verdicts,
+) -> Table:
     extra = [
         name
         for name in ("skipped_stale", "collapsed")
@@ -143,8 +157,8 @@ def _table(
         )
     ]
     numbers = ["rows now", *COUNTS, *[n.replace("_", " ") for n in extra]]
-    table = grid("table", *numbers, "error rules, warn rules", right=numbers)
-    totals = defaultdict(lambda: [0] * len(sinks))
+    table = grid("table", *numbers, *CHECKS.values(), right=numbers)
+    totals: dict[str, list[int]] = defaultdict(lambda: [0] * len(sinks))
     for name in asked.tables:
         cells: dict[str, list[int]] = {"rows now": [rows[s, name] for s in sinks]}
         cells |= {c: [getattr(counts[s, name], c) for s in sinks] for c in COUNTS}
@@ -154,43 +168,39 @@ def _table(
             cells["collapsed"] = [report.tables[name].collapsed if report else 0] * len(sinks)
         for heading, values in cells.items():
             totals[heading] = [a + b for a, b in zip(totals[heading], values, strict=True)]
-        table.add_row(name, *[_either(cells[n]) for n in numbers], checks[name].text)
+        table.add_row(name, *[_either(cells[n]) for n in numbers], *[verdicts.cell(name, c) for c in CHECKS])
     table.add_section()
-    table.add_row(f"{len(asked.tables)} tables", *[_either(totals[n]) for n in numbers], "", style="bold")
+    table.add_row(many(len(asked.tables), "table"), *[_either(totals[n]) for n in numbers], "", "", "", style="bold")
     return table
 
 
 def _print_findings(
     made: Platform,
-    mapping: ResolvedMapping,
+    asked: Question,
     report: RunReport | None,
     after: Pending,
     differing: list[str],
-    checks: dict[str, Checks],
+    verdicts: Verdicts,
 ) -> None:
-    names = " and ".join(s.name for s in made.stores.sinks)
-    if differing:
-        say(f"✗ parity: {names} differ in rows of {', '.join(differing)}: run again with --full", "red")
-    else:
-        say(f"✓ parity: {names} hold the same number of rows in every table (both sinks in one column above)", "green")
-    if not after.held:
-        say("✓ error rules: nothing is held back", "green")
+    broken = verdicts.failed("error_rules") or verdicts.failed("parity") or differing
+    say(f"{'✗' if broken else '✓'} {verdicts.line}", "red" if broken else "green")
+    for table in differing:
+        say(f"✗ {table}: {' and '.join(s.name for s in made.stores.sinks)} differ in rows: run again with --full", "red")
+    for failed in verdicts.failed("parity")[:SHOWN]:
+        say(f"✗ parity of {'.'.join(failed.asset_key.path)} on {failed.partition}: {failed.description}", "red")
     for entity, raw_ids in list(after.held.items())[:SHOWN]:
         for raw_id in raw_ids:
-            say(
-                f"✗ held back: game {entity}, raw row {raw_id}: its previous good capture stays; "
-                f"see `mlb quarantine show {raw_id}`",
-                "red",
-            )
-    warned = [(t, rule, n) for t, c in checks.items() for rule, n in c.broken.items()]
-    for table, rule, failed in warned[:SHOWN]:
-        say(f"! warning: {many(failed, 'row')} of {table} break {rule}", "yellow")
+            kept = "its previous good capture stays" if after.plans[entity].newest else "it has no good capture yet"
+            say(f"✗ held back: game {entity}, raw row {raw_id}: {kept}; see `mlb quarantine show {raw_id}`", "red")
+    warned = _warnings(made, asked, after)
+    for (table, rule), rows in list(warned.items())[:SHOWN]:
+        say(f"! {many(rows, 'row')} of {table} break {rule}", "yellow")
     if len(warned) > SHOWN:
         say(f"! … and {len(warned) - SHOWN} more: see quality.check_results", "yellow")
     if report is not None:
         for entity, old, new in report.moved[:SHOWN]:
             say(f"→ moved: game {entity} from {old} to {new or 'no date'}")
         if report.cast_failures:
-            say(f"! failed casts: {report.cast_failures} values became NULL; see quality.cast_failures", "yellow")
+            say(f"! {many(report.cast_failures, 'failed cast')}, now NULL: see quality.cast_failures", "yellow")
     if after.undated:
-        say(f"! {len(after.undated)} games without an official date are still to be merged", "yellow")
+        say(f"! {many(len(after.undated), 'game')} without an official date still to be merged", "yellow")

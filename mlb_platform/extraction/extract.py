@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 import pyarrow as pa
@@ -91,7 +91,7 @@ class Extractor:
             documents = [d for d in documents if d.raw_id not in replaced] + again
             tables = [_put_together(a, b, misfits) for a, b in zip(tables, thorough, strict=True)]
             failures += [f for t in thorough for f in self._cast_failures(t)]
-        result = Extracted(tables, structure + _identity_findings(documents, entities), failures)
+        result = Extracted(tables, structure + _identity_findings(documents, entities), _summed(failures))
         for t in tables:
             rows, kept = collapse(t.rows, [RAW_ID, *t.target.key])
             if kept is not None:
@@ -157,6 +157,15 @@ class Extractor:
                 )
             )  # fmt: skip
         return found
+
+
+def _summed(failures: Sequence[CastFailure]) -> list[CastFailure]:
+    """Put what is told of one column of one capture together: one value of it, the sum of the counts."""
+    found: dict[tuple[int, str, str], CastFailure] = {}
+    for f in failures:
+        known = found.get((f.raw_id, f.table, f.column))
+        found[f.raw_id, f.table, f.column] = f if known is None else replace(known, failures=known.failures + f.failures)
+    return list(found.values())
 
 
 def _suspects(documents: Sequence[Document], tables: Sequence[TableRows]) -> list[int]:

@@ -19,7 +19,7 @@ _KINDS = {"array": "array", "object": "object", "members": "object"}
 
 @dataclass(frozen=True)
 class Misplaced:
-    """A part of a document of another kind than expected; `steps` is folded ([*], {*}), `pointer` is exact."""
+    """A part of a document of another kind than expected; `steps` is folded ([*], {*}), `pointer` is a JSON pointer."""
 
     steps: tuple[str, ...]
     pointer: str
@@ -69,7 +69,8 @@ def misplaced_parts(document: Any, tree: Node) -> list[Misplaced]:
             else [(name, child, name) for name, child in node.children.items() if name in value]
         )
         for name, child, step in pairs:
-            if not walk(value[name], child, (*steps, step), f"{pointer}/{name}"):
+            escaped = name.replace("~", "~0").replace("/", "~1")
+            if not walk(value[name], child, (*steps, step), f"{pointer}/{escaped}"):
                 value[name] = None
         return True
 

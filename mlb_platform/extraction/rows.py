@@ -22,11 +22,12 @@ def _member(base: str, steps: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class _Element:
-    """One level of the explode chain: the SQL of its element, of its key and of its position."""
+    """One level of the explode chain: the SQL of its element, of its key, and of its position and that of its first equal."""
 
     value: str
     key: str = "CAST(NULL AS STRING)"
-    position: str = "CAST(NULL AS INT)"
+    position: str = "CAST(NULL AS STRING)"
+    first_position: str = "CAST(NULL AS STRING)"
 
 
 class _RowBuilder:
@@ -42,6 +43,8 @@ class _RowBuilder:
             return here.key
         if path.anchor == "position":
             return here.position
+        if path.anchor == "first_position":
+            return here.first_position
         if path.anchor == "item":
             return _member(here.value, path.steps)
         if path.anchor == "parent":
@@ -106,19 +109,21 @@ class _RowBuilder:
     def explode(self, steps: tuple[str, ...], columns: list[Column], chain: list[_Element]) -> str:
         cut = next(i for i, s in enumerate(steps) if s in (ITEMS, MEMBERS))
         holder = _member(chain[-1].value, steps[:cut])
-        item, position = f"x{len(chain)}", f"i{len(chain)}"
+        item, counter = f"x{len(chain)}", f"i{len(chain)}"
+        position = f"CAST({counter} AS STRING)"
         if steps[cut] == MEMBERS:
             holder = f"map_entries({holder})"
-            element = _Element(f"{item}.value", f"{item}.key", position)
+            element = _Element(f"{item}.value", f"{item}.key", position, position)
         else:
-            element = _Element(item, position=position)
+            first = f"CAST(array_position({holder}, {item}) - 1 AS STRING)"
+            element = _Element(item, position=position, first_position=first)
         rest = steps[cut + 1 :]
         if rest:
             inner = self.explode(rest, columns, [*chain, element])
-            return f"flatten(filter(transform({holder}, ({item}, {position}) -> {inner}), r -> r IS NOT NULL))"
+            return f"flatten(filter(transform({holder}, ({item}, {counter}) -> {inner}), r -> r IS NOT NULL))"
         row, condition = self.row(columns, [*chain, element])
         present = f"{element.value} IS NOT NULL" + (f" AND {condition}" if condition else "")
-        return f"filter(transform({holder}, ({item}, {position}) -> IF({present}, {row}, NULL)), r -> r IS NOT NULL)"
+        return f"filter(transform({holder}, ({item}, {counter}) -> IF({present}, {row}, NULL)), r -> r IS NOT NULL)"
 
 
 def raw_rows_sql(target: ResolvedTarget, columns: list[Column]) -> str:

@@ -39,7 +39,7 @@ def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool
     if sql_type.is_integer and not thorough:
         return f"try_cast({raw} AS {name})"
     if sql_type.is_integer:
-        number = f"try_cast({raw} AS DECIMAL(38,6))"
+        number = f"try_cast({raw} AS DECIMAL(38,18))"
         return (
             f"coalesce(try_cast({raw} AS {name}), IF({number} = floor({number}), try_cast({number} AS {name}), NULL))"
         )
@@ -54,9 +54,11 @@ def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool
     if sql_type.name == "DATE":
         return f"IF(length({raw}) = 10, try_cast({raw} AS DATE), NULL)"
     if sql_type.name == "TIMESTAMPTZ":
-        return f"IF(length({raw}) >= 16, try_cast({raw} AS TIMESTAMP), NULL)"
+        # a time alone would be taken for one of today
+        return f"IF(length({raw}) >= 16 AND substring({raw}, 5, 1) = '-', try_cast({raw} AS TIMESTAMP), NULL)"
     if sql_type.name == "JSONB":
-        return f"IF(try_parse_json({raw}) IS NOT NULL, {raw}, to_json({raw}))"
+        listed = f"to_json(array({raw}))"
+        return f"IF(try_parse_json({raw}) IS NULL, substring({listed}, 2, length({listed}) - 2), {raw})"
     return f"IF(length({raw}) <= {sql_type.args[0]}, {raw}, NULL)" if sql_type.args else raw
 
 
@@ -66,7 +68,9 @@ def _compare(raw: str, operator: str, value: Scalar) -> str:
         return f"{raw} {operator} '{text}'"
     if isinstance(value, str):
         return f"{raw} {operator} {quote(value)}"
-    return f"try_cast({raw} AS DOUBLE) {operator} {float(value)!r}D"
+    number = f"try_cast({raw} AS DOUBLE) {operator} {float(value)!r}D"
+    # what is no number is not equal to one
+    return f"coalesce({number}, {raw} IS NOT NULL)" if operator == "<>" else number
 
 
 def filter_sql(node: Filter, value_of: Callable[[JsonPath], str]) -> str:

@@ -204,5 +204,5 @@ def _path_problems(path: JsonPath, target: TargetTable) -> Iterator[str]:
             yield f"path {path} climbs {path.level} levels, but rows of {target.name} lie {depth} deep"
         if path.anchor == "key" and source.object_source is None:
             yield f"$key is for object_source; {target.name} reads {text or 'the document'}"
-        if path.anchor == "position" and text is None:
-            yield f"$position is for rows of an array or object; {target.name} has one row a document"
+        if path.anchor in ("position", "first_position") and text is None:
+            yield f"{path} is for rows of an array or object; {target.name} has one row a document"

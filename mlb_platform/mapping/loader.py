@@ -66,6 +66,13 @@ def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:
     return mark
 
 
+def find_place(text: str, location: tuple[str | int, ...]) -> tuple[int, int]:
+    """Return line and column, from 1, of a location in a mapping's YAML text."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    mark = _mark(root, location) if root is not None else yaml.Mark("", 0, 0, 0, None, None)
+    return mark.line + 1, mark.column + 1
+
+
 def _model_problems(error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield (location, reason) of what pydantic found, in the words of the mapping language."""
     told: set[tuple[str | int, ...]] = set()

@@ -1,4 +1,4 @@
-"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`."""
+"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`, `$first_position`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Anchor = Literal["item", "parent", "lookup", "document", "key", "position"]
+Anchor = Literal["item", "parent", "lookup", "document", "key", "position", "first_position"]
 ITEMS = "[*]"
 MEMBERS = "{*}"
 
@@ -29,6 +29,7 @@ class JsonPath:
         start = {
             "item": "$", "parent": ".".join(["parent"] * self.level), "lookup": f"lookup.{self.lookup}",
             "document": "$document", "key": "$key", "position": "$position",
+            "first_position": "$first_position",
         }[self.anchor]  # fmt: skip
         return render_steps(self.steps, start)
 
@@ -64,6 +65,8 @@ def parse_path(text: str, *, wildcards: bool = False) -> JsonPath:
         return JsonPath("key")
     if text == "$position":
         return JsonPath("position")
+    if text == "$first_position":
+        return JsonPath("first_position")
     for prefix, anchor in (("$document", "document"), ("$", "item")):
         if text == prefix or text.startswith((f"{prefix}.", f"{prefix}[", f"{prefix}{{")):
             return JsonPath(anchor, _steps(text[len(prefix) :], text, wildcards))  # type: ignore[arg-type]

@@ -85,13 +85,11 @@ def tick(
     for day in sorted(outside, key=str):
         count = sum(1 for r in rows if r.partition_date == day)
         log.warning("%s: %s rows of %s are outside the partitions: not requested", mapping.name, count, day or "no date")
-    requests = retries(instance, cursor.requests.values(), log)
+    requests, running = settle(instance, cursor.requests.values(), log)
     for day, raw_id in wanted.items():
         if day is not None and day not in outside:
             requests[day] = Request(mapping.name, day, raw_id, 1)
-    kept = {r.key: r for r in still_open(instance, cursor.requests.values())}
-    kept = {key: r for key, r in kept.items() if r.day not in requests}
-    next_cursor = Cursor(at, kept | {r.key: r for r in requests.values()})
+    next_cursor = Cursor(at, {r.key: r for r in (*running, *requests.values())})
     return SensorResult(
         run_requests=[_run_request(requests[day]) for day in sorted(requests)],
         skip_reason=None if requests else SkipReason(f"no new rows in {mapping.config.source.raw_table}"),
@@ -136,36 +134,33 @@ def _is_partition(partitions: PartitionsDefinition[Any], day: date) -> bool:
     return partitions.has_partition_key(day.isoformat())
 
 
-def _runs(instance: DagsterInstance, requests: Iterable[Request]) -> Mapping[str, DagsterRunStatus]:
+def settle(
+    instance: DagsterInstance, requests: Iterable[Request], log: logging.Logger
+) -> tuple[dict[date, Request], list[Request]]:
+    """Return, of requests made before, the next attempts of those whose run failed, and those still to end.
+
+    A failed request is not made again where a newer one of its date is on its way, or after too many attempts.
+    """
+    status = _runs(instance, requests := list(requests))
+    running = [r for r in requests if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
+    newer = {r.day: r.raw_id for r in sorted(running, key=lambda r: r.raw_id)}
+    again: dict[date, Request] = {}
+    for r in sorted(requests, key=lambda r: r.raw_id):
+        if status.get(r.key) not in _FAILED or newer.get(r.day, 0) > r.raw_id:
+            continue
+        if r.attempt < MAX_ATTEMPTS:
+            again[r.day] = r.next_attempt()
+        else:
+            log.error("%s of %s failed %s times: it waits for newer rows or a person", r.mapping, r.day, r.attempt)
+    return again, running
+
+
+def _runs(instance: DagsterInstance, requests: Sequence[Request]) -> Mapping[str, DagsterRunStatus]:
     """Return the status of the newest run by run key; a request without a run yet has none."""
-    keys = [r.key for r in requests]
-    if not keys:
+    if not requests:
         return {}
-    runs = instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: keys}))
+    runs = instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: [r.key for r in requests]}))
     return {run.tags[RUN_KEY_TAG]: run.status for run in reversed(list(runs))}
-
-
-def retries(instance: DagsterInstance, requests: Iterable[Request], log: logging.Logger) -> dict[date, Request]:
-    """Return the next attempt of every request whose run failed, as long as there is one."""
-    asked = list(requests)
-    status = _runs(instance, asked)
-    found: dict[date, Request] = {}
-    for r in asked:
-        if status.get(r.key) in _FAILED:
-            if r.attempt < MAX_ATTEMPTS:
-                again = r.next_attempt()
-                other = found.get(r.day)
-                found[r.day] = again if other is None or other.raw_id < again.raw_id else other
-            else:
-                log.error("%s of %s failed %s times: it waits for newer rows or a person", r.mapping, r.day, r.attempt)
-    return found
-
-
-def still_open(instance: DagsterInstance, requests: Iterable[Request]) -> list[Request]:
-    """Return the requests whose run is still to end."""
-    asked = list(requests)
-    status = _runs(instance, asked)
-    return [r for r in asked if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
 
 
 def _run_request(request: Request) -> RunRequest:

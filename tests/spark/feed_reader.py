@@ -150,10 +150,10 @@ def players(doc: Json) -> Iterator[Row]:
 
 
 def team_list(doc: Json, side: str, name: str) -> Iterator[Row]:
-    """Yield a row a player on a list of a team's box score; a player listed twice on bench or bullpen counts once."""
+    """Yield a row a player on a list of a team's box score; a player listed twice counts once."""
     team = doc["liveData"]["boxscore"]["teams"][side]
-    ids = team[name] if name == "pitchers" else list(dict.fromkeys(team[name]))
-    for index, player_id in enumerate(ids):
+    for player_id in dict.fromkeys(team[name]):
+        index = team[name].index(player_id)
         entry, person = team["players"].get(f"ID{player_id}") or {}, doc["gameData"]["players"].get(f"ID{player_id}")
         order = whole(entry.get("battingOrder"))
         row = {
@@ -169,19 +169,21 @@ def team_list(doc: Json, side: str, name: str) -> Iterator[Row]:
             "is_on_bench": at(entry, "gameStatus.isOnBench"), "is_substitute": at(entry, "gameStatus.isSubstitute"),
             "bat_side_code": at(person, "batSide.code"), "pitch_hand_code": at(person, "pitchHand.code"),
             "batting_order": order, "batting_slot": None if order is None else order // 100, "appearance_index": index,
+            "list_index": index,
         }  # fmt: skip
         chosen = {
-            "battingOrder": "batting_order batting_slot bat_side_code is_current_batter is_substitute",
+            "battingOrder": "list_index batting_order batting_slot bat_side_code is_current_batter is_substitute",
             "pitchers": "appearance_index batting_order pitch_hand_code is_current_pitcher is_substitute",
-        }.get(name, "bat_side_code pitch_hand_code is_on_bench")
+        }.get(name, "list_index bat_side_code pitch_hand_code is_on_bench")
         yield row | {column: flags[column] for column in chosen.split()}
 
 
 def umpires(doc: Json) -> Iterator[Row]:
     """Yield a row an umpire."""
-    for entry in doc["liveData"]["boxscore"]["officials"]:
+    for index, entry in enumerate(doc["liveData"]["boxscore"]["officials"]):
         official = entry["official"]
         yield {
+            "official_index": index,
             "official_type": entry["officialType"],
             "official_id": official["id"],
             "official_name": official["fullName"],

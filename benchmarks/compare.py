@@ -1,0 +1,65 @@
+"""All tables of all contenders, compared by content: every column that is not technical, in both sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder
+
+from benchmarks.ours import Ours
+from benchmarks.peers.handwritten import SCHEMA
+from mlb_platform.extraction.specs import merge_spec
+from resources.lake import open_table
+from resources.merge import MergeSpec
+from resources.postgres_sink import PostgresSink
+
+_SHOWN = 3
+
+
+def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
+    """Yield a line for every table of a contender or sink that differs from ours in PostgreSQL."""
+    for target in ours.mapping.targets:
+        spec = merge_spec(target)
+        name = spec.table.split(".")[1]
+        columns = [c.name for c in spec.columns if not c.technical]
+        lake = open_table(ours.platform.settings.lake, spec.table)
+        assert lake is not None
+        contents = {
+            "ours, PostgreSQL": PostgresSink(ours.platform.postgres).fetch(spec).select(columns),
+            "ours, Delta": _of_lake(lake, columns),
+            "handwritten, Delta": _of_lake(DeltaTable(str(peer_lake / name)), columns),
+        }
+        yield from _compare(spec, contents)
+        yield from _compare_in_postgres(ours, spec, name, columns)
+
+
+def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:
+    listed = ", ".join(f'"{name}"' for name in columns)
+    return pa.table(QueryBuilder().register("t", table).execute(f"SELECT {listed} FROM t"))
+
+
+def _compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
+    (first, wanted), *others = contents.items()
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("wanted", wanted)
+        for name, table in others:
+            if table.num_rows != wanted.num_rows:
+                yield f"{spec.table}: {wanted.num_rows} rows in {first}, {table.num_rows} in {name}"
+            connection.register("found", table)
+            for left, right, place in (("wanted", "found", first), ("found", "wanted", name)):
+                query = f"SELECT * FROM {left} EXCEPT ALL SELECT * FROM {right} LIMIT {_SHOWN}"
+                for row in connection.sql(query).to_arrow_table().to_pylist():
+                    yield f"{spec.table}: only in {place} ({first} beside {name}): {row}"
+
+
+def _compare_in_postgres(ours: Ours, spec: MergeSpec, name: str, columns: list[str]) -> Iterator[str]:
+    listed = ", ".join(f'"{column}"' for column in columns)
+    with ours.platform.postgres.transaction() as connection:
+        for left, right in ((spec.table, f"{SCHEMA}.{name}"), (f"{SCHEMA}.{name}", spec.table)):
+            query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right} LIMIT {_SHOWN}"
+            for row in connection.execute(query).fetchall():  # type: ignore[call-overload]
+                yield f"{spec.table}: only in PostgreSQL's {left}, not in {right}: {dict(zip(columns, row, strict=True))}"

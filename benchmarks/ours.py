@@ -1,0 +1,124 @@
+"""The platform as a contender: end to end, and phase by phase with a warm session."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+
+from psycopg import sql
+from pyspark.sql import DataFrame
+
+from mlb_platform.extraction.extract import Extractor
+from mlb_platform.extraction.project import Projection
+from mlb_platform.extraction.report import RunReport
+from mlb_platform.extraction.transformation import BaseTransformation
+from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.platform import Platform
+from mlb_platform.settings import Settings
+from resources.delta_sink import DeltaSink
+from resources.postgres_sink import PostgresSink
+from resources.spark import open_session, spark_settings
+
+MAPPING = "game/live_game_v1"
+
+
+@dataclass
+class OurRun:
+    """Seconds by phase of one run, and what it did."""
+
+    report: RunReport
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows offered to PostgreSQL, those merged before included."""
+        return self.report.total("postgres").source_rows
+
+
+class Ours:
+    """The platform on a home of its own, with one Spark session that stays warm."""
+
+    def __init__(self, home: Path, jars: Path) -> None:
+        """`home` is a fresh folder, `jars` holds the Spark jars."""
+        settings = spark_settings(jars, home / "tmp")
+        self.platform = Platform(Settings(home=home), spark_factory=lambda: open_session(settings))
+        self.mapping: ResolvedMapping = self.platform.registry.get(MAPPING)
+        self.tables = [t.name for t in self.mapping.targets]
+
+    def close(self) -> None:
+        """Stop Spark."""
+        self.platform.spark().stop()
+
+    def reset(self) -> None:
+        """Drop every table and all that is known of them; raw rows and Spark's plans stay."""
+        platform = self.platform
+        with platform.postgres.transaction() as connection:
+            for table in self.tables:
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(*table.split("."))))
+            noted = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'quality'").fetchall()
+            for (name,) in noted:
+                connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("quality", str(name))))
+        shutil.rmtree(platform.settings.lake, ignore_errors=True)
+        sinks = [PostgresSink(platform.postgres), DeltaSink(platform.settings.lake, platform.postgres)]
+        platform.stores = replace(platform.stores, sinks=sinks)
+
+    def transformation(self) -> BaseTransformation:
+        """Return the transformation over all tables."""
+        return self.platform.transformation(MAPPING)
+
+    def prepare(self) -> float:
+        """Create the tables; return the seconds."""
+        return timed(self.transformation().prepare)
+
+    def run(self, first: date, last: date) -> OurRun:
+        """Bring the tables up to the newest captures of these dates, without Dagster."""
+        started = time.perf_counter()
+        report = self.transformation().run(start_date=first, end_date=last)
+        total = time.perf_counter() - started
+        seconds = {name: report.seconds[name] for name in ("compute", "postgres", "delta")}
+        return OurRun(report, {**seconds, "other": total - sum(seconds.values()), "end to end": total})
+
+    def phases(self, first: date, last: date) -> dict[str, float]:
+        """Return seconds of reading, parsing, projecting and judging, each less what comes before it.
+
+        Reading and parsing are Spark jobs whose result goes nowhere; projecting adds the rows of all tables and their
+        way to Arrow, judging what follows: looking for misfits, collapsing repeats, the quality rules.
+        """
+        raw = self.platform.raw
+        raw_table = self.mapping.config.source.raw_table
+        captures = {r.entity_key: r for r in self.transformation().captures(start_date=first, end_date=last)}
+        entities = {r.raw_id: r.entity_key for r in captures.values()}
+        extractor = next((e for e in self.platform.stores.extractors.values() if e.tables == self.tables), None)
+        if extractor is None:
+            extractor = Extractor(self.platform.spark(), self.platform.postgres, self.mapping, self.tables)
+
+        def extract() -> None:
+            extractor.extract(entities, lambda raw_id: raw.payload(raw_table, raw_id))
+
+        def collect() -> None:
+            extractor._collect(list(entities), False, {})
+
+        collect()
+        source = extractor._source
+        assert source is not None
+        parsed = Projection(self.mapping, self.tables).parse(source.frame)
+        read = timed(lambda: _nowhere(source.frame))
+        parse = timed(lambda: _nowhere(parsed))
+        project = timed(collect)
+        judge = timed(extract)
+        return {"read": read, "parse": parse - read, "project": project - parse, "judge": judge - project}
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Return the seconds an action takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _nowhere(frame: DataFrame) -> None:
+    frame.write.format("noop").mode("overwrite").save()
