@@ -26,11 +26,17 @@ class TableCounts:
     delta: Figures = field(default_factory=dict)
 
 
-def count_table(stores: Stores, lake: str, target: ResolvedTarget, dates: Sequence[date]) -> TableCounts:
-    """Count the rows and distinct keys of these dates of one table in both places; a missing table has no rows."""
-    if target.partition is None:
-        raise ValueError(f"{target.name} has no partition column to count by")
-    return TableCounts(_in_postgres(stores, target, dates), _in_lake(lake, target, dates))
+def count_tables(
+    stores: Stores, lake: str, targets: Sequence[ResolvedTarget], dates: Sequence[date]
+) -> dict[str, TableCounts]:
+    """Count the rows and distinct keys of these dates in both places, by table; a missing table has no rows."""
+    undated = [t.name for t in targets if t.partition is None]
+    if undated:
+        raise ValueError(f"{undated[0]} has no partition column to count by")
+    with duckdb.connect(config={"threads": 2}) as connection:
+        return {
+            t.name: TableCounts(_in_postgres(stores, t, dates), _in_lake(connection, lake, t, dates)) for t in targets
+        }
 
 
 def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date]) -> Figures:
@@ -46,18 +52,16 @@ def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date]) 
         return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
 
 
-def _in_lake(lake: str, target: ResolvedTarget, dates: Sequence[date]) -> Figures:
+def _in_lake(
+    connection: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date]
+) -> Figures:
     table = open_table(lake, target.name)
     if table is None:
         return {}
     day = f'"{target.partition}"'
     key = ", ".join(f'"{name}"' for name in target.key)
     listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates)
-    connection = duckdb.connect(config={"threads": 1})
-    try:
-        connection.register("lake_table", dataset(table))
-        query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {day} IN ({listed}) GROUP BY 1"
-        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
-    finally:
-        connection.close()
+    connection.register("lake_table", dataset(table))
+    query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {day} IN ({listed}) GROUP BY 1"
+    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
     return {row[0]: (int(row[1]), int(row[2])) for row in rows}

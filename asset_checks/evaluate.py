@@ -10,7 +10,7 @@ from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, MetadataValue, TableColumn, TableRecord, TableSchema
 
-from asset_checks.counted import TableCounts, count_table
+from asset_checks.counted import TableCounts, count_tables
 from asset_checks.recorded import DateRecord, HeldRule, read_records
 from mlb_platform.assets.specs import table_key
 from mlb_platform.extraction.stores import Stores
@@ -40,7 +40,8 @@ def evaluate(
     with stores.postgres.scope_locks(mapping.name, _scopes(stores, tables, dates) if PARITY in names else []):
         if PARITY in names:  # again: what was merged until the locks were given
             records = read_records(stores, mapping, tables, dates)
-        counted = {t: count_table(stores, lake, mapping.by_name[t], dates) for t in tables if PARITY in names}
+        targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
+        counted = count_tables(stores, lake, targets, dates) if targets else {}
     for table in tables:
         target = mapping.by_name[table]
         for day in dates:

@@ -11,6 +11,7 @@ from deltalake import DeltaTable, QueryBuilder
 
 from benchmarks.ours import Ours
 from benchmarks.peers.handwritten import SCHEMA
+from benchmarks.peers.handwritten_tables import TABLES
 from mlb_platform.extraction.specs import merge_spec
 from resources.lake import open_table
 from resources.merge import MergeSpec
@@ -25,6 +26,10 @@ def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
         spec = merge_spec(target)
         name = spec.table.split(".")[1]
         columns = [c.name for c in spec.columns if not c.technical]
+        by_hand = next(table for table in TABLES if table.name == name)
+        if set(by_hand.names) != set(spec.column_names):
+            yield f"{spec.table}: columns {sorted(set(by_hand.names) ^ set(spec.column_names))} are not in both"
+            continue
         lake = open_table(ours.platform.settings.lake, spec.table)
         assert lake is not None
         contents = {
@@ -62,4 +67,5 @@ def _compare_in_postgres(ours: Ours, spec: MergeSpec, name: str, columns: list[s
         for left, right in ((spec.table, f"{SCHEMA}.{name}"), (f"{SCHEMA}.{name}", spec.table)):
             query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right} LIMIT {_SHOWN}"
             for row in connection.execute(query).fetchall():  # type: ignore[call-overload]
-                yield f"{spec.table}: only in PostgreSQL's {left}, not in {right}: {dict(zip(columns, row, strict=True))}"
+                found = dict(zip(columns, row, strict=True))
+                yield f"{spec.table}: only in PostgreSQL's {left}, not in {right}: {found}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from psycopg import sql
 from pyspark.sql import DataFrame
@@ -96,21 +97,32 @@ class Ours:
         if extractor is None:
             extractor = Extractor(self.platform.spark(), self.platform.postgres, self.mapping, self.tables)
 
-        def extract() -> None:
-            extractor.extract(entities, lambda raw_id: raw.payload(raw_table, raw_id))
+        inner, collecting = extractor._collect, 0.0
 
-        def collect() -> None:
-            extractor._collect(list(entities), False, {})
+        def collect(*arguments: Any) -> Any:
+            nonlocal collecting
+            started = time.perf_counter()
+            try:
+                return inner(*arguments)
+            finally:
+                collecting += time.perf_counter() - started
 
-        collect()
+        extractor._collect = collect  # type: ignore[method-assign]
+        try:
+            total = timed(lambda: extractor.extract(entities, lambda raw_id: raw.payload(raw_table, raw_id)))
+        finally:
+            del extractor.__dict__["_collect"]
         source = extractor._source
         assert source is not None
         parsed = Projection(self.mapping, self.tables).parse(source.frame)
+        source.put(list(entities))
+        _nowhere(parsed)
         read = timed(lambda: _nowhere(source.frame))
         parse = timed(lambda: _nowhere(parsed))
-        project = timed(collect)
-        judge = timed(extract)
-        return {"read": read, "parse": parse - read, "project": project - parse, "judge": judge - project}
+        return {
+            "read": read, "parse": max(parse - read, 0.0), "project": max(collecting - parse, 0.0),
+            "judge": total - collecting,
+        }  # fmt: skip
 
 
 def timed(action: Callable[[], object]) -> float:

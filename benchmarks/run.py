@@ -1,7 +1,7 @@
 """`python -m benchmarks.run`: one date and 300 games, ours beside the hand-written peer, in one run.
 
-Every contender starts from the same raw rows in the same embedded PostgreSQL, in a temporary home. At the end all tables
-are compared by content; a difference is shown and the exit code is 1.
+Every contender starts from the same raw rows in the same embedded PostgreSQL, in a temporary home. At the end all
+tables are compared by content; a difference is shown and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks import dagster_run, raw
 from benchmarks.compare import differences
+from benchmarks.cpu import CpuClock
 from benchmarks.ours import Ours, timed
 from benchmarks.peers.handwritten import Handwritten
 from benchmarks.report import RESULTS, save, show, told
@@ -49,63 +51,71 @@ class Workload:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: medians and samples."""
-        medians = {c: {p: round(statistics.median(s), 4) for p, s in found.items()} for c, found in self.seconds.items()}
         samples = {c: {p: [round(x, 4) for x in s] for p, s in found.items()} for c, found in self.seconds.items()}
+        medians = {c: {p: statistics.median(s) for p, s in found.items()} for c, found in samples.items()}
         return {"games": self.games, "rows": self.rows, "median": medians, "samples": samples}
 
 
-def measure(ours: Ours, peer: Handwritten, lake: Path, games: int, repeat: int) -> Workload:
-    """Measure one workload: contenders take turns, each on fresh tables; leaves the tables for the comparison."""
-    workload = Workload(games)
-    first, last = raw.dates_of(games)
-    for n in range(repeat + 1):
-        kind = "first" if n == 0 else "warm"
-        told(f"{games} games, {kind} {n or ''}")
-        shutil.rmtree(lake, ignore_errors=True)
-        made = timed(peer.prepare)
-        _settle(ours)
-        hand = peer.run(first, last)
-        total = sum(hand.seconds.values())
-        workload.add("handwritten", {f"end to end, {kind}": total, "create tables": made})
-        if n:
-            workload.add("handwritten", hand.seconds)
-        ours.reset()
-        made = ours.prepare()
-        _settle(ours)
-        done = ours.run(first, last)
-        total = done.seconds.pop("end to end")
+@dataclass
+class Bench:
+    """The contenders on one home, and the clock."""
+
+    ours: Ours
+    peer: Handwritten
+    peer_lake: Path
+    clock: CpuClock
+    repeat: int
+
+    def measure(self, games: int) -> Workload:
+        """Measure one workload: contenders take turns, each on fresh tables; all are compared at the end."""
+        workload, dates = Workload(games), raw.dates_of(games)
+        for n in range(self.repeat + 1):
+            kind = "warm" if n else "first"
+            told(f"{games} games, {kind} {n or ''}")
+            self._peer_once(workload, kind)
+            self._ours_once(workload, kind)
+            if n == 0:
+                workload.different += differences(self.ours, self.peer_lake)
+            self._dagster_once(workload, kind)
+        told(f"{games} games, again and phase by phase")
+        for _ in range(self.repeat):
+            workload.add("handwritten", {"unchanged": timed(lambda: self.peer.run(*dates))})
+            workload.add("ours", {"unchanged": timed(lambda: self.ours.run(*dates))})
+            workload.add("ours", {"Dagster, unchanged": dagster_run.materialize(self.ours, *dates)})
+            workload.add("ours", self.ours.phases(*dates))
+        workload.different += [f"through Dagster: {line}" for line in differences(self.ours, self.peer_lake)]
+        return workload
+
+    def _peer_once(self, workload: Workload, kind: str) -> None:
+        shutil.rmtree(self.peer_lake, ignore_errors=True)
+        workload.add("handwritten", {"create tables": timed(self.peer.prepare)})
+        self._settle()
+        done, spent = self.clock.spent(lambda: self.peer.run(*raw.dates_of(workload.games)))
+        workload.add("handwritten", {f"end to end, {kind}": spent.wall, f"CPU, {kind}": spent.cpu})
+        if kind == "warm":
+            workload.add("handwritten", done.seconds)
+
+    def _ours_once(self, workload: Workload, kind: str) -> None:
+        self.ours.reset()
+        workload.add("ours", {"create tables": self.ours.prepare()})
+        self._settle()
+        done, spent = self.clock.spent(lambda: self.ours.run(*raw.dates_of(workload.games)))
         workload.rows = done.rows
-        workload.add("ours", {f"end to end, {kind}": total, "create tables": made})
-        if n:
+        workload.add("ours", {f"end to end, {kind}": spent.wall, f"CPU, {kind}": spent.cpu})
+        if kind == "warm":
             workload.add("ours", done.seconds)
-    for _ in range(repeat):
-        workload.add("ours", ours.phases(first, last))
-        workload.add("ours", {"unchanged": ours.run(first, last).seconds["end to end"]})
-        workload.add("handwritten", {"unchanged": sum(peer.run(first, last).seconds.values())})
-    workload.different = list(differences(ours, lake))
-    _measure_dagster(ours, workload, repeat)
-    return workload
 
+    def _dagster_once(self, workload: Workload, kind: str) -> None:
+        self.ours.reset()
+        self.ours.prepare()
+        self._settle()
+        _, spent = self.clock.spent(lambda: dagster_run.materialize(self.ours, *raw.dates_of(workload.games)))
+        workload.add("ours", {f"Dagster, {kind}": spent.wall, f"Dagster CPU, {kind}": spent.cpu})
 
-def _measure_dagster(ours: Ours, workload: Workload, repeat: int) -> None:
-    """Measure the same through Dagster, checks and lineage on; its tables are not compared again."""
-    first, last = raw.dates_of(workload.games)
-    for n in range(repeat + 1):
-        ours.reset()
-        ours.prepare()
-        _settle(ours)
-        seconds = dagster_run.materialize(ours, first, last)
-        if seconds is None:
-            return
-        told(f"{workload.games} games through Dagster, {n or 'first'}")
-        workload.add("ours", {f"Dagster, end to end, {'warm' if n else 'first'}": seconds})
-    workload.add("ours", {"Dagster, unchanged": dagster_run.materialize(ours, first, last) or 0.0})
-
-
-def _settle(ours: Ours) -> None:
-    """Write out what is dirty, so that no one pays for the one before."""
-    with ours.platform.postgres.connect(autocommit=True) as connection:
-        connection.execute("CHECKPOINT")
+    def _settle(self) -> None:
+        """Write out what is dirty, so that no one pays for the one before."""
+        with self.ours.platform.postgres.connect(autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
 
 
 def bench(games: Iterable[int], repeat: int, out: Path) -> int:
@@ -113,21 +123,20 @@ def bench(games: Iterable[int], repeat: int, out: Path) -> int:
     wanted = sorted(set(games))
     home = Path(tempfile.mkdtemp(prefix="mlb-bench-"))
     server = EmbeddedPostgres(home / "postgres", home / "logs")
-    ours = Ours(home, load_settings().jars)
-    peer: Handwritten | None = None
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home, ignore_errors=True)
+        stack.callback(server.stop)
+        ours = Ours(home, load_settings().jars)
+        stack.callback(ours.close)
         told(f"simulating and ingesting {wanted[-1]} games")
         size = raw.ingest(wanted[-1], ours.platform.raw, ours.mapping)
-        lake = home / "peer_lake"
-        peer = Handwritten(ours.platform.postgres.url, lake)
+        with ours.platform.postgres.connect(autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+        peer = Handwritten(ours.platform.postgres.url, home / "peer_lake")
+        stack.callback(peer.close)
         start = timed(ours.platform.spark)
-        workloads = [measure(ours, peer, lake, n, repeat) for n in wanted]
-    finally:
-        if peer is not None:
-            peer.close()
-        ours.close()
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
+        run = Bench(ours, peer, home / "peer_lake", CpuClock(home / "postgres"), repeat)
+        workloads = [run.measure(n) for n in wanted]
     show(workloads)
     save(out, workloads, {"json_bytes": size, "spark_start_seconds": round(start, 2), "repetitions": repeat})
     different = [line for workload in workloads for line in workload.different]

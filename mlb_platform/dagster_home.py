@@ -1,14 +1,14 @@
 """DAGSTER_HOME of the platform: storage in our database, files under MLB_HOME, and how to start the UI.
 
-`mlb ui` runs `webserver_command` and `daemon_command`, with `dagster_environment` added to the environment; both read
-`workspace.yaml`, and each starts the code server that it needs.
+`mlb ui` runs the commands of `ui_commands`, with `dagster_environment` added to the environment. `webserver_command` and
+`daemon_command` also work by themselves on the project's `workspace.yaml`: each then loads the definitions for itself.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -20,8 +20,9 @@ from psycopg import sql
 from mlb_platform.settings import PROJECT_ROOT, Settings
 from resources.merge_state import lock_ddl
 from resources.postgres import Postgres
-from resources.server_settings import write_private
+from resources.server_settings import free_port, write_private
 
+LOCATION = "mlb_platform"
 SCHEMA = "dagster"
 """Schema of Dagster's own tables in our database."""
 MAX_RUNS = 2
@@ -121,3 +122,25 @@ def daemon_command(workspace: Path = WORKSPACE) -> list[str]:
     """Return the command of the daemon, which launches queued runs and backfills and ticks the sensors."""
     return [sys.executable, "-m", "dagster._daemon", "run", "--workspace", str(workspace)]
 
+
+def merged_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return `environment` with what Dagster's processes need."""
+    return {**environment, **dagster_environment(settings)}
+
+
+def code_server_command(port: int) -> list[str]:
+    """Return the command that loads the definitions once, for the UI and the daemon; the UI can tell it to reload."""
+    options = ["--module-name", "mlb_platform.definitions", "--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "dagster", "code-server", "start", *options, "--location-name", LOCATION]
+
+
+def ui_commands(settings: Settings, port: int, host: str = "127.0.0.1") -> list[list[str]]:
+    """Return the commands of the whole UI: one code server, the pages and the daemon. Start them together.
+
+    The code server gets a free port, noted in MLB_HOME/dagster/workspace.yaml; call `prepare_dagster_home` before.
+    """
+    code_port = free_port(None)
+    workspace = settings.dagster_home / "workspace.yaml"
+    server = {"host": "127.0.0.1", "port": code_port, "location_name": LOCATION}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), "utf-8")
+    return [code_server_command(code_port), webserver_command(port, host, workspace), daemon_command(workspace)]

@@ -107,9 +107,9 @@ class Bench:
 
     postgres: Postgres
     lake: Path
-    spark: SparkSession
-    mapping: ResolvedMapping
-    stores: Stores = field(init=False)
+    spark: SparkSession = field(repr=False)
+    mapping: ResolvedMapping = field(repr=False)
+    stores: Stores = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         sinks = [PostgresSink(self.postgres), DeltaSink(str(self.lake), self.postgres)]

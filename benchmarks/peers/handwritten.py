@@ -1,9 +1,9 @@
 """What a good engineer would write by hand for one machine, kept honest and fast.
 
-The newest capture of each game is read from PostgreSQL and walked in two processes (orjson, plain Python, one function a
-section of the feed); the rows are merged into a Delta lake by `deltalake` and into PostgreSQL by COPY and upsert, rows that
-a game no longer has deleted, equal rows left untouched. No quality rules, no counting of values that do not fit, no
-state: every run reads and merges everything again.
+The newest capture of each game is read from PostgreSQL and walked in two processes (orjson, plain Python, one function
+a section of the feed); the rows are merged into a Delta lake by `deltalake` and into PostgreSQL by COPY and upsert:
+rows that a game no longer has are deleted, equal rows left untouched. No quality rules, no counting of values that do
+not fit, no state: every run reads and merges everything again.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ class Rows:
     """Rows of all tables over several games, as tuples, and how many rows each game has in each table."""
 
     def __init__(self) -> None:
+        """Start without games."""
         self.rows: dict[str, list[tuple[Any, ...]]] = {table.name: [] for table in TABLES}
         self.ends: dict[str, list[int]] = defaultdict(list)
         self.games: list[tuple[int, str, int, datetime]] = []

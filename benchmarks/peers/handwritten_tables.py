@@ -112,8 +112,8 @@ _SCORING_PLAYS = """
     end_time timestamptz, captivating_index int
 """
 _BATTING_ORDER = """
-    player_id int, team_id int, player_name varchar(100), jersey_number varchar(10), position_code varchar(5),
-    position_name varchar(50), position_type varchar(50), position_abbreviation varchar(10),
+    list_index int, player_id int, team_id int, player_name varchar(100), jersey_number varchar(10),
+    position_code varchar(5), position_name varchar(50), position_type varchar(50), position_abbreviation varchar(10),
     roster_status_code varchar(10), batting_order int, batting_slot int, bat_side_code varchar(5),
     is_current_batter bool, is_substitute bool
 """
@@ -124,12 +124,12 @@ _PITCHERS = """
     pitch_hand_code varchar(5), is_current_pitcher bool, is_substitute bool
 """
 _RESERVES = """
-    player_id int, team_id int, player_name varchar(100), jersey_number varchar(10), position_code varchar(5),
-    position_name varchar(50), position_type varchar(50), position_abbreviation varchar(10),
+    list_index int, player_id int, team_id int, player_name varchar(100), jersey_number varchar(10),
+    position_code varchar(5), position_name varchar(50), position_type varchar(50), position_abbreviation varchar(10),
     roster_status_code varchar(10), bat_side_code varchar(5), pitch_hand_code varchar(5), is_on_bench bool
 """
 _UMPIRES = """
-    official_type varchar(50), official_id int, official_name varchar(100)
+    official_index int, official_type varchar(50), official_id int, official_name varchar(100)
 """
 _VENUE = """
     venue_id int, venue_name varchar(100), is_active bool, season varchar(10), address varchar(200),
@@ -222,12 +222,12 @@ PITCHES = HandTable(
 )  # fmt: skip
 RUNNERS = HandTable("live_game_runners", _RUNNERS, "at_bat_index runner_index", ("runner_id", "game_pk, inning"))
 SCORING_PLAYS = HandTable("live_game_scoring_plays", _SCORING_PLAYS, "at_bat_index", ("game_pk, inning",))
-UMPIRES = HandTable("live_game_umpires", _UMPIRES, "official_type", ("official_id",))
+UMPIRES = HandTable("live_game_umpires", _UMPIRES, "official_index", ("official_id",))
 VENUE = HandTable("live_game_venue_details", _VENUE, "", ("venue_id",))
 SIDE_TABLES = {
     side: (
         HandTable(f"live_game_{side}_batting_order", _BATTING_ORDER, "player_id", ("player_id",)),
-        HandTable(f"live_game_{side}_pitchers", _PITCHERS, "appearance_index", ("player_id",)),
+        HandTable(f"live_game_{side}_pitchers", _PITCHERS, "player_id", ("player_id",)),
         HandTable(f"live_game_{side}_bench", _RESERVES, "player_id", ("player_id",)),
         HandTable(f"live_game_{side}_bullpen", _RESERVES, "player_id", ("player_id",)),
     )

@@ -5,6 +5,7 @@ Numbers that are decimals in the tables stay floats until they are a column.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
@@ -210,7 +211,7 @@ def plays(doc: Json, out: Out, pitches: Out, runners: Out) -> None:
         batter_id, pitcher_id = batter.get("id"), pitcher.get("id")
         bat_side_code, pitch_hand_code = bat_side.get("code"), pitch_hand.get("code")
         play_id = None
-        for item in play.get("playEvents") or ():
+        for position, item in enumerate(play.get("playEvents") or ()):
             if item.get("isPitch") is not True:
                 continue
             event = item.get
@@ -222,8 +223,8 @@ def plays(doc: Json, out: Out, pitches: Out, runners: Out) -> None:
             place, bend = (pitch("coordinates") or NONE).get, (pitch("breaks") or NONE).get
             spot = (hit("coordinates") or NONE).get
             pitches.append((
-                index, event("index"), play_id, event("pitchNumber"), event("type"), inning, half, batter_id,
-                pitcher_id, bat_side_code, pitch_hand_code, kind.get("code"), kind.get("description"),
+                index, _first(event("index"), position), play_id, event("pitchNumber"), event("type"), inning, half,
+                batter_id, pitcher_id, bat_side_code, pitch_hand_code, kind.get("code"), kind.get("description"),
                 call.get("code"), call.get("description"), detail("code"), detail("description"), detail("isInPlay"),
                 detail("isStrike"), detail("isBall"), detail("isOut"), detail("hasReview"), detail("runnerGoing"),
                 detail("disengagementNum"), detail("ballColor"), detail("trailColor"), count_then.get("balls"),
@@ -284,7 +285,7 @@ def scoring_plays(doc: Json, out: Out) -> None:
 
 
 def team(doc: Json, side: str, batting_order: Out, pitchers: Out, bench: Out, bullpen: Out) -> None:
-    """Add the rows of a team's lists; a player listed twice on bench or bullpen counts once."""
+    """Add the rows of a team's lists; a player listed twice counts once, where he is listed first."""
     people = doc["gameData"]["players"]
     box = ((doc["liveData"].get("boxscore") or NONE).get("teams") or NONE).get(side) or NONE
     players = box.get("players") or NONE
@@ -300,28 +301,36 @@ def team(doc: Json, side: str, batting_order: Out, pitchers: Out, bench: Out, bu
         )  # fmt: skip
         return player, person, player.get("gameStatus") or NONE, shown
 
-    for player_id in dict.fromkeys(box.get("battingOrder") or ()):
+    for index, player_id in _listed(box, "battingOrder"):
         player, person, state, shown = common(player_id)
         order = _number(player.get("battingOrder"))
         slot, side_code = None if order is None else order // 100, (person.get("batSide") or NONE).get("code")
         current, substitute = state.get("isCurrentBatter"), state.get("isSubstitute")
-        batting_order.append((*shown, order, slot, side_code, current, substitute))
-    for index, player_id in enumerate(box.get("pitchers") or ()):
+        batting_order.append((index, *shown, order, slot, side_code, current, substitute))
+    for index, player_id in _listed(box, "pitchers"):
         player, person, state, shown = common(player_id)
         order, hand = _number(player.get("battingOrder")), (person.get("pitchHand") or NONE).get("code")
         pitchers.append((index, *shown, order, hand, state.get("isCurrentPitcher"), state.get("isSubstitute")))
     for name, out in (("bench", bench), ("bullpen", bullpen)):
-        for player_id in dict.fromkeys(box.get(name) or ()):
+        for index, player_id in _listed(box, name):
             player, person, state, shown = common(player_id)
             side_code, hand = (person.get("batSide") or NONE).get("code"), (person.get("pitchHand") or NONE).get("code")
-            out.append((*shown, side_code, hand, state.get("isOnBench")))
+            out.append((index, *shown, side_code, hand, state.get("isOnBench")))
+
+
+def _listed(box: Json, name: str) -> Iterable[tuple[int, int]]:
+    """Return (place, player) of a list of a box score, once for each player."""
+    places: dict[int, int] = {}
+    for index, player_id in enumerate(box.get(name) or ()):
+        places.setdefault(player_id, index)
+    return [(index, player_id) for player_id, index in places.items()]
 
 
 def umpires(doc: Json, out: Out) -> None:
     """Add a row an umpire."""
-    for entry in (doc["liveData"].get("boxscore") or NONE).get("officials") or ():
+    for index, entry in enumerate((doc["liveData"].get("boxscore") or NONE).get("officials") or ()):
         official = entry.get("official") or NONE
-        out.append((entry.get("officialType"), official.get("id"), official.get("fullName")))
+        out.append((index, entry.get("officialType"), official.get("id"), official.get("fullName")))
 
 
 def venue_details(doc: Json, out: Out) -> None:

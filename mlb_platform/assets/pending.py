@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from dagster import MetadataValue, TableColumn, TableRecord, TableSchema
+from dagster import MetadataValue, TableColumn, TableColumnLineage, TableRecord, TableSchema
 
+from mlb_platform.assets.specs import COLUMN_LINEAGE, column_lineage
 from mlb_platform.extraction.report import TableReport
 from mlb_platform.extraction.work import TableBatch, Work
 from resources.io_manager import count_metadata
@@ -58,6 +59,9 @@ class WorkNotes:
     """Dates with raw rows."""
     held: Mapping[date, list[HeldEntity]]
     moved: Mapping[date, list[str]]
+    last: date | None
+    """The date whose event comes last: it carries the column lineage, which the UI takes from the latest event."""
+    lineage: Mapping[str, TableColumnLineage]
 
     @classmethod
     def of(cls, work: Work) -> WorkNotes:
@@ -79,7 +83,8 @@ class WorkNotes:
             for day in {old, new} - {None}:
                 moved[day].append(text)  # type: ignore[index]
         captured = frozenset(r.partition_date for r in rows if r.partition_date is not None)
-        return cls(work.sinks, captured, held, moved)
+        last = max(work.report.dates, default=None)
+        return cls(work.sinks, captured, held, moved, last, column_lineage(work.mapping))
 
     def metadata(self, report: TableReport, day: date) -> dict[str, MetadataValue[Any]]:
         """Return what is recorded for one table and date: its merge counts by sink, and what is worth knowing."""
@@ -96,6 +101,8 @@ class WorkNotes:
         moved = self.moved.get(day, [])
         if moved:
             found["moved"] = MetadataValue.text("\n".join(moved[:SHOWN]))
+        if day == self.last:
+            found[COLUMN_LINEAGE] = MetadataValue.column_lineage(self.lineage[report.table])
         return found
 
 

@@ -27,6 +27,7 @@ from resources.io_manager import IO_MANAGER_KEY, MERGE_SPEC
 from resources.lake import table_uri
 
 DEFAULT_OWNER = "team:data-platform"
+COLUMN_LINEAGE = "dagster/column_lineage"
 TABLE_KINDS = {"pyspark", "deltalake", "postgres"}
 
 
@@ -94,11 +95,6 @@ def _table_spec(
     paths: Mapping[tuple[str, str], list[tuple[str, ...]]],
 ) -> AssetSpec:
     raw = raw_key(mapping.config.source.raw_table)
-    lineage = {
-        c.name: [TableColumnDep(raw, text) for text in sources]
-        for c in target.columns
-        if (sources := _sources(target, c, paths))
-    }
     return AssetSpec(
         table_key(target.name),
         deps=[AssetDep(raw)],
@@ -112,14 +108,34 @@ def _table_spec(
         metadata={
             "dagster/table_name": target.name,
             "dagster/uri": MetadataValue.text(table_uri(lake, target.name)),
-            "dagster/column_schema": _schema(target),
-            "dagster/column_lineage": TableColumnLineage(lineage),
+            "dagster/column_schema": _schema(target, paths),
+            COLUMN_LINEAGE: _lineage(mapping, target, paths),
             "primary_key": ", ".join(target.key),
             "relationships": _relationships(mapping, target),
+            "column_sources": _source_table(mapping, target, paths),
             "mapping": mapping.name,
             MERGE_SPEC: MetadataValue.json(merge_spec(target).to_metadata()),
         },
     ).with_io_manager_key(IO_MANAGER_KEY)
+
+
+def column_lineage(mapping: ResolvedMapping) -> dict[str, TableColumnLineage]:
+    """Return, by table, the JSON paths and raw columns that each column's values come from."""
+    paths = column_paths(mapping)
+    return {t.name: _lineage(mapping, t, paths) for t in mapping.targets}
+
+
+def _lineage(
+    mapping: ResolvedMapping, target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
+) -> TableColumnLineage:
+    raw = raw_key(mapping.config.source.raw_table)
+    return TableColumnLineage(
+        {
+            c.name: [TableColumnDep(raw, text) for text in sources]
+            for c in target.columns
+            if (sources := _sources(target, c, paths))
+        }
+    )
 
 
 def _sources(
@@ -134,17 +150,37 @@ def _sources(
     return ["captured_at"] if column.name == "source_captured_at" else []
 
 
-def _schema(target: ResolvedTarget) -> TableSchema:
+def _source_table(
+    mapping: ResolvedMapping, target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
+) -> MetadataValue[Any]:
+    """Return the column lineage as a table: the UI draws no column graph."""
+    raw = raw_key(mapping.config.source.raw_table).to_user_string()
+    rows = [
+        TableRecord({"column": c.name, "from_asset": raw, "from_path": text})
+        for c in target.columns
+        for text in _sources(target, c, paths)
+    ]
+    return MetadataValue.table(rows, TableSchema([TableColumn(n) for n in ("column", "from_asset", "from_path")]))
+
+
+def _described(text: str, sources: list[str]) -> str | None:
+    """Return a column's description with where its values come from."""
+    origin = "From " + ", else ".join(f"`{s}`" for s in sources) + "." if sources else ""
+    return "\n\n".join(part for part in (text, origin) if part) or None
+
+
+def _schema(target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]) -> TableSchema:
     references: dict[str, list[str]] = {}
     for r in target.relationships:
         for name, other in zip(r.from_fields, r.to_fields, strict=True):
-            references.setdefault(name, []).append(f"references {r.to_table}.{other}")
+            if len(r.from_fields) == 1 or name != target.scope:  # the scope is in most composite references
+                references.setdefault(name, []).append(f"references {r.to_table}.{other}")
     return TableSchema(
         columns=[
             TableColumn(
                 c.name,
                 str(c.type),
-                description=c.description or None,
+                description=_described(c.description, _sources(target, c, paths)),
                 constraints=TableColumnConstraints(
                     nullable=c.nullable,
                     unique=target.key == (c.name,),

@@ -75,7 +75,7 @@ def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> It
     else:
         entities = entities_of_dates(stores, mapping, tables, dates)
     context.log.info("%s: %s dates, %s entities with captures or rows", mapping.name, len(dates), len(entities))
-    with open_work(stores, mapping, tables, entities, dates=dates, job=f"dagster:{context.run_id}") as work:
+    with open_work(stores, mapping, tables, entities, dates=dates, job=f"dagster:{context.run.run_id}") as work:
         notes = WorkNotes.of(work)
         for batch in work.batches():
             yield MaterializeResult(

@@ -1,1 +1,1 @@
-"""The command line `mlb`. Modules import what they need inside the commands, so that help and version answer at once."""
+"""The command line `mlb`. Modules import what they need inside the commands, so that help answers at once."""

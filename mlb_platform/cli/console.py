@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.table import Table
 
@@ -57,7 +60,7 @@ def grid(*columns: str, right: Sequence[str] = (), title: str | None = None) -> 
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line now and then. `update` may be called as often as one likes."""
+    """A bar on a terminal; elsewhere a line every fifteen seconds. `update` may be called as often as one likes."""
 
     def __init__(self, what: str, unit: str, total: int | None = None) -> None:
         """`unit` is what is counted, in the plural; `total` may come later."""
@@ -65,9 +68,9 @@ class Progress:
         self.done = 0
         self.text = ""
         self.started = time.monotonic()
-        self._said = self.started
         self._bar: Any = None
         self._task: Any = None
+        self._over = threading.Event()
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
@@ -79,6 +82,8 @@ class Progress:
             self._bar = Bar(*columns, console=stderr(), transient=True)
             self._task = self._bar.add_task(self.what, total=self.total, text="")
             self._bar.start()
+        else:
+            threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def update(self, done: int | None = None, text: str | None = None, total: int | None = None) -> None:
@@ -88,8 +93,9 @@ class Progress:
         self.total = self.total if total is None else total
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done, total=self.total, text=self.text)
-        elif time.monotonic() - self._said > 10:
-            self._said = time.monotonic()
+
+    def _beat(self) -> None:
+        while not self._over.wait(15):
             of = "" if self.total is None else f" of {self.total}"
             note(f"{self.what}: {self.done}{of} {self.unit} {self.text}, {self.seconds:.0f} s")
 
@@ -99,21 +105,21 @@ class Progress:
         return time.monotonic() - self.started
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         if self._bar is not None:
             self._bar.stop()
 
 
 @contextmanager
-def quiet_java(log: Any) -> Iterator[None]:
+def quiet_java(log: Path) -> Iterator[None]:
     """Send what child processes (the Java of Spark) write on stderr to the file `log`; our own stderr stays."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
-    ours = os.dup(2)
-    saved = sys.stderr
+    ours, saved = os.dup(2), sys.stderr
     with log.open("ab") as file:
         os.dup2(file.fileno(), 2)
-    os.set_inheritable(ours, False)
-    sys.stderr = os.fdopen(ours, "w", buffering=1, closefd=False)
+    if _is_descriptor_2(saved):
+        sys.stderr = os.fdopen(ours, "w", buffering=1, closefd=False)
     try:
         yield
     finally:
@@ -121,6 +127,13 @@ def quiet_java(log: Any) -> Iterator[None]:
         os.dup2(ours, 2)
         sys.stderr = saved
         os.close(ours)
+
+
+def _is_descriptor_2(stream: Any) -> bool:
+    try:
+        return bool(stream.fileno() == 2)
+    except (OSError, AttributeError):
+        return False
 
 
 def many(count: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pyspark import SparkContext
 
     from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
@@ -28,27 +31,23 @@ def settings() -> Settings:
 
 @contextmanager
 def platform() -> Iterator[Platform]:
-    """Give the platform of the settings; a Spark session it started is stopped at the end."""
+    """Give the platform of the settings; a Spark session that was started meanwhile is stopped at the end."""
     from mlb_platform.platform import Platform
 
-    made = Platform(settings())
+    made, before = Platform(settings()), _spark_context()
     try:
         yield made
     finally:
-        stop_spark()
+        if before is None and (started := _spark_context()) is not None:
+            started.stop()
         if "postgres" in made.__dict__:
             made.postgres.close()
 
 
-def stop_spark() -> None:
-    """Stop this process's Spark session if there is one."""
-    import sys
-
-    if "pyspark" in sys.modules:
-        from pyspark import SparkContext
-
-        if SparkContext._active_spark_context is not None:
-            SparkContext._active_spark_context.stop()
+def _spark_context() -> SparkContext | None:
+    """Return this process's Spark context if there is one, without importing Spark."""
+    module = sys.modules.get("pyspark")
+    return module.SparkContext._active_spark_context if module is not None else None
 
 
 def mapping_of(made: Platform, name: str) -> ResolvedMapping:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,7 @@ FEED = "game/live_game_v1"
 SHOWN_REJECTIONS = 10
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """How a later capture of a simulated game differs."""
 
     correction = "correction"
@@ -41,7 +41,9 @@ def register(app: typer.Typer) -> None:
 
 def ingest_captures(
     folder: Annotated[Path, typer.Argument(help="Folder with an INDEX.tsv, or with .json[.gz] files.", metavar="DIR")],
-    mapping: Annotated[str | None, typer.Option(help="Only captures of this mapping.", metavar="ENDPOINT/METHOD")] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="Only captures of this mapping.", metavar="ENDPOINT/METHOD")
+    ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Endpoint of plain files.")] = None,
     method: Annotated[str | None, typer.Option(help="Method of plain files.")] = None,
     captured_at: Annotated[
@@ -50,8 +52,8 @@ def ingest_captures(
 ) -> None:
     """Ingest a folder of captures; what is there already is not stored twice.
 
-    What cannot be stored (no JSON, cut off, another shape) is kept in quality.rejected_payloads with the reason, and the
-    exit code is 1.
+    What cannot be stored (no JSON, cut off, another shape) is kept in quality.rejected_payloads with the reason, and
+    the exit code is 1.
 
     Example: mlb ingest captures ../shared/captures --mapping game/live_game_v1
     """
@@ -95,16 +97,16 @@ def ingest(
 
 def simulate(
     games: Annotated[int, typer.Option(help="How many games, fifteen a date.", min=1, max=50_000)] = 30,
-    first: Annotated[
-        date, typer.Option("--from", help="First date.", parser=day, metavar="DATE")
-    ] = date(2024, 7, 1),  # type: ignore[assignment]  # noqa: B008 - a constant
+    first: Annotated[date, typer.Option("--from", help="First date.", parser=day, metavar="DATE")] = date(2024, 7, 1),
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Write a captures folder instead of raw rows.", metavar="DIR")
     ] = None,
     kind: Annotated[
         list[Kind] | None,
-        typer.Option(help="Add a later capture of each game, so changed; repeatable.", metavar="correction|vanished|moved"),
+        typer.Option(
+            help="Add a later capture of each game, so changed; repeatable.", metavar="correction|vanished|moved"
+        ),
     ] = None,
 ) -> None:
     """Make complete game feeds in the shape of the real API, without any network.

@@ -30,7 +30,9 @@ def _embedded(s: Settings, what: str) -> EmbeddedPostgres:
     from resources.errors import PlatformError
 
     if s.database_url is not None:
-        raise PlatformError(f"MLB_DATABASE_URL names an external server, which `mlb` does not {what}: use its own tools")
+        raise PlatformError(
+            f"MLB_DATABASE_URL names an external server, which `mlb` does not {what}: use its own tools"
+        )
     return EmbeddedPostgres(s.postgres_dir, s.logs)
 
 

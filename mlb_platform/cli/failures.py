@@ -1,4 +1,4 @@
-"""What a failure is told as: one line that says what, where and what to do, and an exit code; the rest goes to the log."""
+"""What a failure is told as: one line (what, where, what to do) and an exit code; the rest goes to the log."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _ADVICE = {
     errno.ENOTDIR: "a file is where a folder should be: move it, or set MLB_HOME (or MLB_LAKE_URL) elsewhere",
 }
 _log = logging.getLogger("mlb")
+_handlers: list[logging.FileHandler] = []
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -37,7 +38,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         _log.error("%s", known, exc_info=error)
         return f"mlb: {known}", getattr(error, "exit_code", 1)
     _log.error("unexpected failure", exc_info=error)
-    where = next((h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)), None)
+    where = _handlers[0].baseFilename if _handlers else None
     text = one_line(str(error))[:300] or "no message"
     advice = f"the whole story is in {where}" if where else "set MLB_HOME to a writable folder to get a log"
     return f"mlb: unexpected {type(error).__name__}: {text} ({advice})", 1
@@ -88,7 +89,9 @@ def _expected(error: BaseException) -> str | None:
     if "No space left on device" in text:
         return _ADVICE[errno.ENOSPC]
     if "JAVA_GATEWAY_EXITED" in text:
-        return "Java ended before Spark started: check `java -version` (17 or 21) and free memory; see HOME/logs/spark.log"
+        return (
+            "Java ended before Spark started: check `java -version` (17 or 21) and free memory; see HOME/logs/spark.log"
+        )
     return None
 
 
@@ -105,18 +108,30 @@ def _log_somewhere() -> None:
 
 
 def start_logging(logs: Path) -> None:
-    """Log to `logs`/mlb.log (5 MB, three older files kept). Where that cannot be written nothing is logged."""
+    """Log to `logs`/mlb.log (5 MB, three older files kept) until `stop_logging`."""
     from logging.handlers import RotatingFileHandler
 
-    root = logging.getLogger()
-    if any(isinstance(h, RotatingFileHandler) for h in root.handlers):
+    if _handlers:
         return
-    logging.raiseExceptions = False
-    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a full disk is told by what needed it, not by the log
     logs.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(logs / "mlb.log", maxBytes=5_000_000, backupCount=3, encoding="utf-8")
     handler.setFormatter(logging.Formatter(f"%(asctime)s {os.getpid()} %(levelname)s %(name)s: %(message)s"))
+    _handlers.append(handler)
+    root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
     for noisy in ("py4j", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def stop_logging() -> None:
+    """Close the log that `start_logging` opened."""
+    for handler in _handlers:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+    if _handlers:
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.captureWarnings(False)
+    _handlers.clear()

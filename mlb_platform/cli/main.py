@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mlb_platform.cli import data, database, mapping, materialize, quarantine, service, sample, sql, status
+from mlb_platform.cli import data, database, mapping, materialize, quarantine, sample, service, sql, status
 
 app = typer.Typer(
     name="mlb",
@@ -44,7 +44,7 @@ def _options(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
-    from mlb_platform.cli.failures import explain
+    from mlb_platform.cli.failures import explain, stop_logging
 
     command = typer.main.get_command(app)
     try:
@@ -59,6 +59,8 @@ def run(arguments: Sequence[str]) -> int:
         if line:
             sys.stderr.write(f"{line}\n")
         return code
+    finally:
+        stop_logging()
 
 
 def main() -> None:

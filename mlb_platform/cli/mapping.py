@@ -120,7 +120,9 @@ def schema_text() -> str:
 
 
 def schema(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the file is not up to date.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 when the file is not up to date.")
+    ] = False,
 ) -> None:
     """Write mapping_configs/schema.json, which lets editors complete and check mapping files.
 
@@ -163,7 +165,10 @@ def show(
         for target in resolved.targets:
             for r in target.relationships:
                 provided = "" if r.to_table in resolved.by_name else " (no mapping provides it yet)"
-                say(f"{target.name}({', '.join(r.from_fields)}) → {r.to_table}({', '.join(r.to_fields)}){provided}", "dim")
+                say(
+                    f"{target.name}({', '.join(r.from_fields)}) → {r.to_table}({', '.join(r.to_fields)}){provided}",
+                    "dim",
+                )
         return
     paths = column_paths(resolved)
     columns_of = grid("column", "type", "from", "description")

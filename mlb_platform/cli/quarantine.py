@@ -56,7 +56,9 @@ def list_held(
     for (raw_table, raw_id), found in by_row.items():
         first = found[0]
         rules = "\n".join(f"{r.table_name or 'whole capture'}: {r.rule} ({many(r.failures, 'row')})" for r in found)
-        freed = "; ".join(sorted({f"{r.released_at:%Y-%m-%d %H:%M}Z by {r.released_by}" for r in found if r.released_at}))
+        freed = "; ".join(
+            sorted({f"{r.released_at:%Y-%m-%d %H:%M}Z by {r.released_by}" for r in found if r.released_at})
+        )
         when = f"{first.captured_at:%Y-%m-%d %H:%M:%S}Z"
         table.add_row(str(raw_id), raw_table, first.entity_key, str(first.partition_date or ""), when, rules, freed)
     stdout().print(table)
@@ -71,9 +73,12 @@ def show(raw_id: RawId, mapping: OfMapping = None) -> None:
     with platform() as made:
         records = _records(made, raw_id, mapping)
     first = records[0]
-    say(f"{first.raw_table} raw row {raw_id}: game {first.entity_key}, {first.partition_date}, captured {first.captured_at:%Y-%m-%d %H:%M:%S}Z")
+    captured = f"{first.captured_at:%Y-%m-%d %H:%M:%S}Z"
+    say(f"{first.raw_table} raw row {raw_id}: game {first.entity_key}, {first.partition_date}, captured {captured}")
     for record in records:
-        state = f" - released {record.released_at:%Y-%m-%d %H:%M}Z by {record.released_by}" if record.released_at else ""
+        state = (
+            f" - released {record.released_at:%Y-%m-%d %H:%M}Z by {record.released_by}" if record.released_at else ""
+        )
         say(f"\n{record.table_name or 'whole capture'}: {record.rule}, {many(record.failures, 'row')}{state}", "bold")
         for sample in record.samples:
             say(f"  {json.dumps(sample, default=str, ensure_ascii=False)}")

@@ -65,7 +65,10 @@ def _materialize(made: Platform, name: str) -> int:
 def _say_what_next(made: Platform, rejected: int) -> None:
     s = made.settings
     if rejected:
-        say(f"{rejected} payloads were rejected: mlb sql 'SELECT source, reason FROM quality.rejected_payloads'", "yellow")
+        say(
+            f"{rejected} payloads were rejected: mlb sql 'SELECT source, reason FROM quality.rejected_payloads'",
+            "yellow",
+        )
     where = "the external PostgreSQL" if s.database_url else f"PostgreSQL ({made.postgres.place})"
     say(f"\nThe tables are in {where} and in the Delta lake {s.lake}. Try next:", "bold")
     say('  mlb sql "SELECT event, count(*) FROM game.live_game_plays GROUP BY 1 ORDER BY 2 DESC LIMIT 5"')

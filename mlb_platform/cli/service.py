@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,11 +59,11 @@ def ui(
         free = next((p for p in range(port + 1, min(port + 100, 65536)) if is_free(p)), None)
         offer = "" if free is None else f"; {free} is free: mlb ui --port {free} (or make ui PORT={free})"
         raise PlatformError(f"port {port} is in use{offer}")
-    from mlb_platform.dagster_home import daemon_command, merged_environment, prepare_dagster_home, webserver_command
+    from mlb_platform.dagster_home import daemon_command, dagster_environment, prepare_dagster_home, webserver_command
     from mlb_platform.platform import Platform
 
     home = prepare_dagster_home(s, Platform(s).postgres)
-    environment = merged_environment(s, os.environ)
+    environment = {**os.environ, **dagster_environment(s)}
     log = s.logs / "dagster.log"
     note(f"starting the Dagster UI and its daemon (log: {log}) …")
     with log.open("ab") as output:
@@ -85,7 +84,8 @@ def _watch(children: list[subprocess.Popen[bytes]], log: Path, host: str, port: 
     def on_terminate(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, on_terminate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_terminate)
     ended, told = None, False
     try:
         while ended is None:
@@ -95,7 +95,7 @@ def _watch(children: list[subprocess.Popen[bytes]], log: Path, host: str, port: 
                 say(f"Dagster UI on http://{host}:{port} - Ctrl-C stops it and its daemon", "bold")
             ended = next((c for c in children if c.poll() is not None), None)
     except KeyboardInterrupt:
-        note("\nstopping …")
+        note("stopping …")
     finally:
         stop_all(children)
     if ended is not None:
@@ -190,7 +190,9 @@ def _jars(s: Settings) -> str:
 
     absent = missing_jars(s.jars)
     if absent and s.spark_remote is None:
-        raise PlatformError(f"{s.jars} lacks {len(absent)} of {len(locked_jars())} jars ({absent[0]}, …): run `mlb setup`")
+        raise PlatformError(
+            f"{s.jars} lacks {len(absent)} of {len(locked_jars())} jars ({absent[0]}, …): run `mlb setup`"
+        )
     return f"{len(locked_jars())} in {s.jars}, hashes are right"
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ DEFAULT_LIMIT = 100
 Rows = tuple[list[str], Iterator[tuple[Any, ...]]]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How rows are printed."""
 
     table = "table"
@@ -74,6 +74,8 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
                 # row by row: what is not shown is not kept in memory
                 rows = cursor.stream(query.encode())
                 first = next(rows, None)
+                if first is None:  # an empty stream does not tell its columns
+                    cursor.execute(query.encode())
                 columns = [c.name for c in cursor.description or []]
                 _print(columns, _chain(first, rows), form, limit)
     except DatabaseError as error:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlb_platform.extraction.plan import EntityPlan
     from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
+    from resources.raw_store import RawRow
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
     tables = [t.name for t in mapping.targets]
     found = find_pending(made.stores, mapping, tables, start=start, end=end)
     if not found.plans:
-        say(f"{mapping.name}: no raw rows{' in this range' if start or end else ''}: see `mlb run`, `mlb ingest captures`")
+        say(f"{mapping.name}: no raw rows{' in this range' if start or end else ''}: see `mlb run` or `mlb ingest`")
         return
     sinks = [s.name for s in made.stores.sinks]
     table = grid("date", "game", "captures", "latest capture", *sinks, "held back", right=["captures"])
@@ -78,7 +79,7 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
         say(f"merge them with: mlb materialize --mapping {mapping.name}")
 
 
-def _newest(plan: EntityPlan) -> object:
+def _newest(plan: EntityPlan) -> RawRow:
     return (plan.passed_over or plan.candidates)[0]
 
 
@@ -94,8 +95,10 @@ def _merged(found: Pending, plan: EntityPlan, sink: str, mapping: ResolvedMappin
         for s, t in zip(states, mapping.targets, strict=True)
         if s and good and s.content_hash == good.content_hash and s.derivation_hash == t.derivation_hash
     ]
-    if len(current) == len(states):
-        return "[green]newest[/green]" if not plan.passed_over else f"[yellow]newest good, {_time(good.observed_at)}[/yellow]"  # type: ignore[union-attr]
+    if good is not None and len(current) == len(states):
+        return (
+            f"[yellow]newest good, {_time(good.observed_at)}[/yellow]" if plan.passed_over else "[green]newest[/green]"
+        )
     if current:
         return f"[yellow]newest in {len(current)} of {len(states)} tables[/yellow]"
     if good is not None and all(s.content_hash == good.content_hash for s in present):

@@ -88,7 +88,10 @@ def print_summary(
     if report is None:
         say("Everything is merged already: nothing to do.", "green")
     stdout().print(_table(asked, sinks, counts, rows, report, verdicts))
-    say(f"Numbers hold for {' and '.join(sinks)} alike; where they differ both are given, as {' / '.join(sinks)}.", "dim")
+    say(
+        f"Numbers hold for {' and '.join(sinks)} alike; where they differ both are given, as {' / '.join(sinks)}.",
+        "dim",
+    )
     if report is not None:
         parts = ", ".join(f"{n} {s:.1f}" for n, s in report.seconds.items() if n != "wall" and s >= 0.05)
         read = f"{many(report.parsed, 'capture')} of {many(report.entities, 'game')} parsed"
@@ -185,7 +188,9 @@ def _print_findings(
     broken = verdicts.failed("error_rules") or verdicts.failed("parity") or differing
     say(f"{'✗' if broken else '✓'} {verdicts.line}", "red" if broken else "green")
     for table in differing:
-        say(f"✗ {table}: {' and '.join(s.name for s in made.stores.sinks)} differ in rows: run again with --full", "red")
+        say(
+            f"✗ {table}: {' and '.join(s.name for s in made.stores.sinks)} differ in rows: run again with --full", "red"
+        )
     for failed in verdicts.failed("parity")[:SHOWN]:
         say(f"✗ parity of {'.'.join(failed.asset_key.path)} on {failed.partition}: {failed.description}", "red")
     for entity, raw_ids in list(after.held.items())[:SHOWN]:

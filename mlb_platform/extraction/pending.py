@@ -57,8 +57,8 @@ def find_pending(
 ) -> Pending:
     """Look up what is to be done for these entities, or for the dates from `start` to `end` (None: open).
 
-    An entity belongs to the range when one of its raw rows or its table rows has a date in it; one without any date only
-    to the open range. It has work when a sink lacks its newest good capture in one of `tables`, or `full` is asked for.
+    An entity belongs to the range when one of its raw rows or table rows has a date in it; one without any date only to
+    the open range. It has work when a sink lacks its newest good capture in one of `tables`, or `full` is asked for.
     Reads only; what interrupted merges left behind counts as work.
     """
     specs = [merge_spec(mapping.by_name[t]) for t in tables]

@@ -52,6 +52,7 @@ class Work:
     todo: list[EntityPlan] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     _rows: dict[str, list[pa.Table]] = field(default_factory=dict)
+    _good: set[int] = field(default_factory=set)
 
     @property
     def sinks(self) -> list[str]:
@@ -67,6 +68,8 @@ class Work:
             for start in range(0, len(pending), step):
                 failed += self._compute_some(pending[start : start + step])
             pending = [p for p in failed if p.newest is not None and self._still_needed(p)]
+        # one whose next good capture is merged already has nothing to offer: its rows are to stay as they are
+        self.todo = [p for p in self.todo if p.newest is not None and p.newest.raw_id in self._good]
 
     def _still_needed(self, plan: EntityPlan) -> bool:
         return self.full or needs_work(plan, self.specs, self.states, self.sinks)  # type: ignore[arg-type]
@@ -85,6 +88,7 @@ class Work:
         held = self._hold(extracted.findings, captures)
         self._record_casts(extracted, captures)
         good = {raw_id: p for raw_id, p in captures.items() if raw_id not in held}
+        self._good |= good.keys()
         self.findings += [f for f in extracted.findings if f.raw_id in good]
         for table, count in extracted.collapsed.items():
             self.report.tables[table].collapsed += count

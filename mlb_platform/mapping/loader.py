@@ -69,7 +69,9 @@ def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:
 def find_place(text: str, location: tuple[str | int, ...]) -> tuple[int, int]:
     """Return line and column, from 1, of a location in a mapping's YAML text."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
-    mark = _mark(root, location) if root is not None else yaml.Mark("", 0, 0, 0, None, None)
+    if root is None:
+        return 1, 1
+    mark = _mark(root, location)
     return mark.line + 1, mark.column + 1
 
 

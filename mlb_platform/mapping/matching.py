@@ -53,8 +53,10 @@ def mapped_paths(config: MappingConfig) -> Iterator[MappedPath]:
 
 
 def _is_inherited(f: FieldDefinition, names: set[str]) -> bool:
-    """Tell whether a field names an inherited column (`$.game_pk` in an array's item) rather than a place in the JSON."""
-    return any(p.anchor in ("item", "parent") and p.steps[0:1] and p.steps[0] in names for p in map(parse_path, f.paths))
+    """Tell whether a field names an inherited column (`$.game_pk` in an array), no place in the JSON."""
+    return any(
+        p.anchor in ("item", "parent") and p.steps[0:1] and p.steps[0] in names for p in map(parse_path, f.paths)
+    )
 
 
 def _filter(location: Location, text: str, target: TargetTable, bases: list[Steps]) -> Iterator[MappedPath]:

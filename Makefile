@@ -1,0 +1,80 @@
+# Everything from a clean clone: `make run`, `make test`. Each target can be interrupted and run again.
+PYTHON ?=
+PORT ?= 3000
+MLB_HOME ?= $(CURDIR)/.mlb
+export MLB_HOME
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup run test ui bench check clean java
+
+help:
+	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
+	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
+	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too)"
+	@echo "make check   format, lint, types, imports, mappings"
+	@echo "make bench   the benchmarks"
+	@echo "make setup   Python packages and Spark jars only (PYTHON=/path/to/python3.12)"
+	@echo "make clean   remove what was installed; DATA=1: also the data in $(MLB_HOME)"
+
+setup: $(INSTALLED) java
+	@if [ ! -e "$$MLB_HOME/jars/.complete" ] || [ resources/jars.lock -nt "$$MLB_HOME/jars/.complete" ]; then \
+	  echo "setup: Spark jars"; $(BIN)/mlb setup && touch "$$MLB_HOME/jars/.complete"; fi
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@python=""; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11); do \
+	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then python="$$candidate"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "setup: Python 3.11, 3.12 or 3.13 is needed; found $$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2; \
+	  echo "setup: install one (sudo apt-get install python3.12 python3.12-venv), or say where: make setup PYTHON=PATH" >&2; \
+	  exit 1; fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "setup: $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) || { \
+	    echo "setup: no virtual environment could be made: sudo apt-get install python3-venv, then again" >&2; exit 1; }; fi
+	@echo "setup: Python packages (about 700 MB; a few minutes the first time)"
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+java:
+	@if [ -z "$$MLB_SPARK_REMOTE" ]; then \
+	  java="$${JAVA_HOME:+$$JAVA_HOME/bin/}java"; \
+	  if ! "$$java" -version >/dev/null 2>&1; then \
+	    echo "setup: Java is missing ($$java does not run): Spark needs Java 17 or 21;" \
+	      "install it with: sudo apt-get install openjdk-17-jre-headless (or brew install openjdk@17)" >&2; exit 1; fi; fi
+
+run: setup
+	@$(BIN)/mlb run $(if $(CAPTURES),--captures "$(CAPTURES)")
+
+test: setup
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+ui: setup
+	@$(BIN)/mlb ui --port $(PORT)
+
+bench: setup
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+check: $(INSTALLED)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/mlb mapping lint
+	@$(BIN)/mlb mapping schema --check
+
+clean:
+	@if [ -x $(BIN)/mlb ] && [ -d "$$MLB_HOME/postgres" ]; then $(BIN)/mlb db stop || true; fi
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache spark-warehouse metastore_db derby.log
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	@if [ -n "$(DATA)" ]; then \
+	  rm -rf "$$MLB_HOME/postgres" "$$MLB_HOME/postgres.json" "$$MLB_HOME/postgres.lock" "$$MLB_HOME/lake" \
+	    "$$MLB_HOME/dagster" "$$MLB_HOME/jars" "$$MLB_HOME/logs" "$$MLB_HOME/tmp" "$$MLB_HOME/ivy"; \
+	  echo "clean: removed what was installed, and the data in $$MLB_HOME"; \
+	else echo "clean: removed what was installed; the data in $$MLB_HOME stays (make clean DATA=1 removes it too)"; fi

@@ -1,0 +1,222 @@
+"""Commands on a real database and lake, with a small mapping: what they do, print and return."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mlb_platform.cli.main import run
+from mlb_platform.settings import load_settings
+from resources.postgres import Postgres
+from tests.helpers import SMALL, game
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+NAME = "small/game_v1"
+
+
+class Shell:
+    """Runs `mlb` in a home of its own and keeps what it printed."""
+
+    def __init__(self, folder: Path, captured: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._captured = captured
+        self.out = self.err = ""
+
+    def __call__(self, *arguments: str) -> int:
+        """Run one command and return its exit code."""
+        self._captured.readouterr()
+        code = run(list(arguments))
+        self.out, self.err = self._captured.readouterr()
+        assert "Traceback" not in self.out + self.err
+        return code
+
+    def put(self, minute: int, *documents: dict[str, Any]) -> int:
+        """Ingest documents captured at a minute of 2024-05-02."""
+        folder = self.folder / f"captured_{minute}"
+        folder.mkdir()
+        for n, document in enumerate(documents):
+            (folder / f"{n}.json").write_text(json.dumps(document), "utf-8")
+        given = ["--endpoint", "small", "--method", "game_v1", "--captured-at", f"2024-05-02T00:{minute:02}:00Z"]
+        return self("ingest", "captures", str(folder), *given)
+
+    def count(self, table: str, *options: str) -> int:
+        """Return the rows of a table as `mlb sql` counts them."""
+        assert self("sql", f"SELECT count(*) AS n FROM {table}", "--format", "json", *options) == 0
+        return int(json.loads(self.out)[0]["n"])
+
+    def row(self, table: str) -> list[str]:
+        """Return the cells of a table's line in what was printed last."""
+        return next(line.split() for line in self.out.splitlines() if line.strip().startswith(table + " "))
+
+
+@pytest.fixture
+def mlb(
+    database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Shell:
+    """A home with one small mapping, on an empty database."""
+    jars = load_settings().jars
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "jars").symlink_to(jars)
+    file = tmp_path / "mappings" / "small" / "game_v1.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(SMALL, "utf-8")
+    for name, value in {"HOME": home, "MAPPINGS": file.parents[1], "DATABASE_URL": database.url}.items():
+        monkeypatch.setenv(f"MLB_{name}", str(value))
+    return Shell(tmp_path, capfd)
+
+
+def test_ingest_says_how_many_of_each(mlb: Shell) -> None:
+    """The last line counts; a repeat is not stored twice; what is rejected makes the exit code 1."""
+    assert mlb.put(0, game(1), game(2)) == 0
+    assert mlb.out.strip().endswith("2 stored, 0 repeated (already there), 0 rejected")
+    assert mlb("ingest", "captures", str(mlb.folder / "captured_0")) == 1
+    assert "has no INDEX.tsv, so its files need --endpoint, --method, --captured-at" in mlb.err
+    assert mlb.put(1, game(1), {}, game(3)) == 1
+    assert "rejected" in mlb.err
+    assert mlb.out.strip().endswith("2 stored, 0 repeated (already there), 1 rejected")
+    assert mlb("ingest", "captures", str(mlb.folder / "absent")) == 1
+    assert mlb.err.count("\n") == 1 and "absent does not exist" in mlb.err
+    assert mlb("ingest", "captures", str(mlb.folder), "--mapping", "small/other") == 2
+    assert "no mapping 'small/other'; there are: small/game_v1" in mlb.err
+
+
+def test_materialize_status_and_quarantine(mlb: Shell, spark: SparkSession) -> None:
+    """Tables are filled, a second run changes nothing, a failing capture is held, shown, released and then merged."""
+    assert mlb("materialize", "--mapping", NAME) == 1
+    assert "small.game_v1 has no raw rows: ingest captures" in mlb.err
+    mlb.put(0, game(1, [(1, 0, "a"), (2, 1, "b")]), game(2, [(1, 0, "c")]))
+    assert mlb("materialize", "--mapping", NAME, "--dry-run") == 0
+    assert "2024-05-01  2 games to merge: 1, 2" in mlb.out
+    assert mlb("sql", "SELECT 1 FROM small.plays") == 1
+
+    assert mlb("materialize", "--mapping", NAME, "--from", "2024-05-01", "--to", "2024-05-02") == 0, mlb.err
+    assert mlb.row("small.plays")[1:6] == ["3", "3", "0", "0", "0"]
+    assert "error rules 2 of 2, warn rules 2 of 2, parity 2 of 2" in mlb.out
+    assert mlb.count("small.plays") == mlb.count("small.plays", "--lake") == 3
+    assert mlb("materialize", "--mapping", NAME) == 0
+    assert "nothing to do" in mlb.out and mlb.row("small.plays")[1:6] == ["3", "0", "0", "3", "0"]
+    assert mlb("materialize", "--mapping", NAME, "--from", "2023-01-01", "--to", "2023-01-31") == 1
+    assert "has no raw rows for 2023-01-01 to 2023-01-31" in mlb.err
+    assert mlb("materialize", "--mapping", NAME, "--game-pk", "9") == 1
+    assert "no capture of game 9: ingest it first" in mlb.err
+    assert mlb("materialize", "--mapping", NAME, "--table", "small.game") == 2
+    assert "close to it: small.games" in mlb.err
+
+    mlb.put(5, game(1, [(1, -1, "a"), (2, 1, "b"), (3, 0, "d")]), game(2, [(1, 0, "c"), (2, 9, "e")]))
+    assert mlb("materialize", "--mapping", NAME) == 1
+    assert "✗ held back: game 1, raw row" in mlb.out and "its previous good capture stays" in mlb.out
+    assert "1 row of small.plays break runs_possible (warn)" in mlb.out
+    assert mlb.count("small.plays") == 4
+    assert mlb("status") == 0
+    assert "2 to be merged" not in mlb.out and "1 with captures held back" in mlb.out and "newest good" in mlb.out
+    assert mlb("quarantine", "list") == 0
+    raw_id = next(line.split()[0] for line in mlb.out.splitlines() if "runs_positive" in line)
+    assert mlb("quarantine", "show", raw_id) == 0
+    assert "runs_positive, 1 row" in mlb.out and '"runs": -1' in mlb.out
+    assert mlb("quarantine", "show", "999") == 1
+    assert mlb("quarantine", "release", raw_id) == 0
+    assert f"mlb materialize --mapping {NAME} --game-pk 1" in mlb.out
+    assert mlb("materialize", "--mapping", NAME, "--game-pk", "1") == 0
+    assert mlb.count("small.plays") == mlb.count("small.plays", "--lake") == 5
+    assert mlb("status") == 0
+    assert "0 to be merged, 0 with captures held back" in mlb.out
+
+
+def test_what_cannot_be_stored_is_not_released(mlb: Shell, spark: SparkSession) -> None:
+    """Two differing rows with one key: release says why not, and nothing changes."""
+    mlb.put(0, game(1, [(1, 0, "a"), (1, 1, "b")]))
+    assert mlb("materialize", "--mapping", NAME) == 1
+    assert "it has no good capture yet" in mlb.out
+    assert mlb("quarantine", "list") == 0
+    raw_id = next(line.split()[0] for line in mlb.out.splitlines() if "unique_key" in line)
+    assert mlb("quarantine", "release", raw_id) == 1
+    assert "cannot be released: it breaks unique_key of small.plays, so differing rows share a key" in mlb.err
+    assert mlb("quarantine", "list") == 0 and "1 capture;" in mlb.out
+
+
+def test_sql_prints_tables_csv_and_json(mlb: Shell) -> None:
+    """Types are printed as people write them, in every format."""
+    query = (
+        "SELECT 1 AS a, 1.50::numeric AS b, NULL AS c, true AS d, timestamptz '2024-07-01 01:02:03+00' AS e, "
+        "'x,[red]y'::text AS f, '{\"k\": [1]}'::jsonb AS g"
+    )
+    assert mlb("sql", query, "--format", "csv") == 0
+    rows = list(csv.reader(io.StringIO(mlb.out)))
+    assert rows == [list("abcdefg"), ["1", "1.50", "", "true", "2024-07-01 01:02:03Z", "x,[red]y", '{"k": [1]}']]
+    assert mlb("sql", query, "--format", "json") == 0
+    expected = {"a": 1, "b": 1.5, "c": None, "d": True, "e": "2024-07-01T01:02:03Z", "f": "x,[red]y", "g": {"k": [1]}}
+    assert json.loads(mlb.out) == [expected]
+    assert mlb("sql", query) == 0
+    assert "NULL" in mlb.out and "x,[red]y" in mlb.out and "1 row" in mlb.out
+    assert mlb("sql", "SELECT generate_series(1, 200)") == 0
+    assert "only the first 100 rows are shown" in mlb.err and "100 rows" in mlb.out
+    assert mlb("sql", "SELECT generate_series(1, 200)", "--format", "csv") == 0
+    assert len(mlb.out.splitlines()) == 201
+    assert mlb("sql", "SELECT 1 AS a WHERE false", "--format", "json") == 0 and json.loads(mlb.out) == []
+    assert mlb("sql", "--lake", "SELECT 1 + 1 AS two", "--format", "json") == 0
+    assert json.loads(mlb.out) == [{"two": 2}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE small.game_v1", "DELETE FROM small.game_v1", "SET default_transaction_read_only = off; DROP TABLE x"],
+)
+def test_sql_only_reads(mlb: Shell, statement: str) -> None:
+    """What would change something is refused in one line."""
+    mlb.put(0, game(1))
+    assert mlb("sql", statement) == 1
+    assert len(mlb.err.strip().splitlines()) == 1
+    assert mlb.count("small.game_v1") == 1
+
+
+def test_unknown_tables_are_told_with_those_there_are(mlb: Shell) -> None:
+    """In PostgreSQL and in the lake."""
+    mlb.put(0, game(1))
+    assert mlb("sql", "SELECT * FROM small.game_v2") == 1
+    assert mlb.err == "mlb: no table small.game_v2 in PostgreSQL; close to it: small.game_v1\n"
+    assert mlb("sql", "--lake", "SELECT * FROM small.plays") == 1
+    assert "no table" in mlb.err and "it has no tables yet" in mlb.err and mlb.err.count("\n") == 1
+    assert mlb("sql", "SELEKT 1") == 1
+    assert "syntax error" in mlb.err and mlb.err.count("\n") == 1
+
+
+def test_simulate_stores_captures_or_writes_a_folder(mlb: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same games twice are repeats; a folder can be ingested again; later captures are added by kind."""
+    monkeypatch.delenv("MLB_MAPPINGS")
+    assert mlb("simulate", "--games", "2", "--from", "2024-07-01", "--seed", "1") == 0
+    assert "2 simulated captures stored, 0 repeated" in mlb.out and "2 games on 1 date, 2024-07-01" in mlb.out
+    out = mlb.folder / "simulated"
+    options = ["--games", "2", "--from", "2024-07-01", "--seed", "1", "--kind", "correction", "--kind", "moved"]
+    assert mlb("simulate", *options, "--out", str(out)) == 0
+    assert "6 captures written" in mlb.out and (out / "INDEX.tsv").is_file()
+    assert mlb("ingest", "captures", str(out)) == 0
+    assert "4 stored, 2 repeated (already there), 0 rejected" in mlb.out
+    assert mlb("materialize", "--dry-run") == 0
+    assert "6 captures of 2 games on" in mlb.out
+
+
+def test_doctor_and_mapping_show(mlb: Shell) -> None:
+    """Everything is in order here; a mapping's tables and columns are shown."""
+    assert mlb("doctor") == 0, mlb.out
+    assert "everything is in order" in mlb.out and mlb.out.count("✓") == 7
+    assert mlb("mapping", "show", NAME) == 0
+    assert "small.plays" in mlb.out and "→ small.games(game_pk)" in mlb.out
+    assert mlb("mapping", "show", NAME, "--table", "small.plays") == 0
+    assert "$.plays[*].runs" in mlb.out
+
+
+def test_db_commands_on_an_external_server(mlb: Shell, database: Postgres) -> None:
+    """Its URL and that it answers; starting and stopping it is not ours."""
+    assert mlb("db", "url") == 0 and mlb.out.strip() == database.url
+    assert mlb("db", "status") == 0 and "answers" in mlb.out
+    for command in ("start", "stop"):
+        assert mlb("db", command) == 1
+        assert "MLB_DATABASE_URL names an external server" in mlb.err
