@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
+from mlb_platform.home import check_home
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import Settings
 from resources.delta_sink import DeltaSink
@@ -34,6 +35,7 @@ class Platform:
     def postgres(self) -> Postgres:
         """The database, started when it is the embedded one."""
         s = self.settings
+        check_home(s.home)
         return open_postgres(s.database_url, s.postgres_dir, s.logs)
 
     @cached_property
