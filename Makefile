@@ -25,18 +25,18 @@ setup: $(INSTALLED) java
 	  echo "setup: Spark jars"; $(BIN)/mlb setup && touch "$$MLB_HOME/jars/.complete"; fi
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@python=""; \
+	@fits='import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; \
+	if $(BIN)/python -c "$$fits" 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1; then exit 0; fi; \
+	python=""; \
 	for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11); do \
-	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
-	  then python="$$candidate"; break; fi; done; \
+	  if "$$candidate" -c "$$fits" 2>/dev/null; then python="$$candidate"; break; fi; done; \
 	if [ -z "$$python" ]; then \
-	  echo "setup: Python 3.11, 3.12 or 3.13 is needed; found $$($(or $(PYTHON),python3) --version 2>&1 || true)." >&2; \
-	  echo "setup: install one (sudo apt-get install python3.12 python3.12-venv), or say where: make setup PYTHON=PATH" >&2; \
+	  found=$$($(or $(PYTHON),python3) --version 2>&1 | head -1); \
+	  echo "setup: Python 3.11, 3.12 or 3.13 with venv is needed; found: $${found:-none}" >&2; \
+	  echo "setup: install one (sudo apt-get install python3 python3-venv), or say where: make setup PYTHON=PATH" >&2; \
 	  exit 1; fi; \
-	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-	  echo "setup: $(VENV) with $$("$$python" --version)"; \
-	  "$$python" -m venv --clear $(VENV) || { \
-	    echo "setup: no virtual environment could be made: sudo apt-get install python3-venv, then again" >&2; exit 1; }; fi
+	echo "setup: $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
 	@echo "setup: Python packages (about 700 MB; a few minutes the first time)"
 	@$(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .

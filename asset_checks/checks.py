@@ -1,4 +1,4 @@
-"""The checks of a mapping's tables as one op of its own, which reads what is recorded and never the tables as inputs."""
+"""The checks of a mapping's tables: an op of its own that reads what is recorded, never the tables as inputs."""
 
 import warnings
 from collections import defaultdict
@@ -21,7 +21,7 @@ from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
-from resources.dagster_events import record_verdicts
+from resources.dagster_events import record_verdicts, with_targets
 
 MANY_DATES = 4
 """From so many dates on, verdicts are written in bulk rather than as events of their own."""
@@ -90,6 +90,7 @@ def _check(
     verdicts: list[AssetCheckEvaluation] = []
     for names, tables in by_names.items():
         verdicts += evaluate(platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names))
+    verdicts = with_targets(op_context.instance, verdicts)
     in_bulk = [] if len(dates) < MANY_DATES else [v for v in verdicts if v.passed or not v.blocking]
     record_verdicts(op_context.instance, op_context.get_step_execution_context(), in_bulk)
     for verdict in verdicts if not in_bulk else (v for v in verdicts if v.blocking and not v.passed):

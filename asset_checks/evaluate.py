@@ -20,6 +20,8 @@ ERROR_RULES, WARN_RULES, PARITY = "error_rules", "warn_rules", "parity"
 CHECK_NAMES = (ERROR_RULES, WARN_RULES, PARITY)
 SHOWN = 20
 """How many sample rows a verdict carries."""
+Rule = tuple[str, str, str, int, int]
+"""Rule, kind, severity, rows checked, rows failed."""
 STRUCTURE_RULES = ("structure", "entity_key")
 """Rules that no mapping declares: arrays where arrays are expected, and the payload of the entity its row names."""
 
@@ -90,12 +92,21 @@ def _error_rules(target: ResolvedTarget, day: date, record: DateRecord) -> Asset
         failed[h.rule] += h.failures
     released = {f.rule: f.failed for f in record.found if f.severity == "error"}
     captures = {h.raw_id: h for h in record.held}
-    rules = [(r.label, r.kind, "error", record.checked, failed.pop(r.label, 0)) for r in target.rules if r.severity == "error"]
-    rules += [(name, "structure" if name in STRUCTURE_RULES else "former", "error", record.checked, n) for name, n in failed.items()]
+    rules: list[Rule] = [
+        (r.label, r.kind, "error", record.checked, failed.pop(r.label, 0))
+        for r in target.rules
+        if r.severity == "error"
+    ]
+    rules += [
+        (name, "structure" if name in STRUCTURE_RULES else "former", "error", record.checked, n)
+        for name, n in failed.items()
+    ]
     metadata = {"rules": _rules_table(rules), "rows": MetadataValue.int(record.checked)}
     if captures:
         metadata["held_captures"] = MetadataValue.int(len(captures))
-        metadata["samples"] = _samples((h.entity, h.rule, h.samples, f"raw {h.raw_id}, captured {h.captured_at}") for h in record.held)
+        metadata["samples"] = _samples(
+            (h.entity, h.rule, h.samples, f"raw {h.raw_id}, captured {h.captured_at}") for h in record.held
+        )
     if released:
         metadata["released"] = MetadataValue.text(", ".join(f"{rule} ({n})" for rule, n in sorted(released.items())))
     text = _held_text(captures) if captures else f"no capture of {day} is held back"
@@ -114,7 +125,7 @@ def _warn_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetC
     for f in found:
         failed[f.rule] += f.failed
     declared = [r for r in target.rules if r.severity == "warn"]
-    rules = [(r.label, r.kind, "warn", record.checked, failed.get(r.label, 0)) for r in declared]
+    rules: list[Rule] = [(r.label, r.kind, "warn", record.checked, failed.get(r.label, 0)) for r in declared]
     known = {r.label for r in declared}
     rules += [(f.rule, f.kind, "warn", f.checked, f.failed) for f in found if f.rule not in known]
     rules += [(f"{m.column} is {m.expected}", "cast", "warn", record.checked, m.failures) for m in record.misfits]
@@ -160,7 +171,7 @@ _RULES = TableSchema(
 _SAMPLES = TableSchema(columns=[TableColumn(n, "string") for n in ("entity", "rule", "row", "capture")])
 
 
-def _rules_table(rules: Iterable[tuple[str, str, str, int, int]]) -> MetadataValue[Any]:
+def _rules_table(rules: Iterable[Rule]) -> MetadataValue[Any]:
     names = [c.name for c in _RULES.columns]
     return MetadataValue.table([TableRecord(dict(zip(names, r, strict=True))) for r in rules], _RULES)
 

@@ -109,7 +109,8 @@ ORDER BY q.raw_id, q.rule
 """
 
 _MISFITS = """
-SELECT c.table_name, s.partition_date, c.column_name, min(c.path), min(c.expected), sum(c.failures)::bigint, min(c.value)
+SELECT c.table_name, s.partition_date, c.column_name, min(c.path), min(c.expected), sum(c.failures)::bigint,
+       min(c.value)
 FROM quality.cast_failures c
 JOIN quality.merge_state s ON s.sink = 'postgres' AND s.table_name = c.table_name AND s.scope = c.entity_key
      AND s.raw_id = c.raw_id

@@ -1,7 +1,7 @@
 """DAGSTER_HOME of the platform: storage in our database, files under MLB_HOME, and how to start the UI.
 
-`mlb ui` runs the commands of `ui_commands`, with `dagster_environment` added to the environment. `webserver_command` and
-`daemon_command` also work by themselves on the project's `workspace.yaml`: each then loads the definitions for itself.
+`mlb ui` runs the commands of `ui_commands`, with `dagster_environment` added to the environment. `webserver_command`
+and `daemon_command` also work by themselves on the project's `workspace.yaml`: each then loads the definitions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WORKSPACE = PROJECT_ROOT / "workspace.yaml"
 
 
 def storage_url(url: str) -> str:
-    """Return the database URL as Dagster's storage needs it: psycopg2 by name, and the tables in a schema of their own."""
+    """Return the database URL for Dagster's storage: psycopg2 by name, and the tables in a schema of their own."""
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query))
     given["options"] = f"{given.get('options', '')} -csearch_path={SCHEMA}".strip()

@@ -8,18 +8,55 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from dagster import AssetCheckEvaluation, DagsterEvent, DagsterEventType, DagsterInstance, EventLogEntry
+from dagster import (
+    AssetCheckEvaluation,
+    AssetKey,
+    AssetRecordsFilter,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    EventLogEntry,
+)
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import serialize_value
 from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_shared.record import replace
 from sqlalchemy import delete, tuple_
 
 CHUNK = 250
 """Verdicts a statement."""
+
+
+def with_targets(instance: DagsterInstance, verdicts: Sequence[AssetCheckEvaluation]) -> list[AssetCheckEvaluation]:
+    """Return verdicts that name the latest materialization of their partition, which they are about.
+
+    Dagster counts a verdict for a partition only while that is still its latest materialization.
+    """
+    partitions: dict[AssetKey, set[str]] = defaultdict(set)
+    for verdict in verdicts:
+        if verdict.partition is not None:
+            partitions[verdict.asset_key].add(verdict.partition)
+    targets: dict[tuple[AssetKey, str], AssetCheckEvaluationTargetMaterializationData] = {}
+    for key, wanted in partitions.items():
+        latest = instance.event_log_storage.get_latest_storage_id_by_partition(
+            key, DagsterEventType.ASSET_MATERIALIZATION, wanted
+        )
+        if latest:
+            asked = AssetRecordsFilter(asset_key=key, storage_ids=sorted(latest.values()))
+            for record in instance.fetch_materializations(asked, limit=len(latest)).records:
+                targets[key, str(record.partition_key)] = AssetCheckEvaluationTargetMaterializationData(
+                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+                )
+    return [
+        replace(v, target_materialization_data=targets.get((v.asset_key, v.partition))) if v.partition else v
+        for v in verdicts
+    ]
 
 
 def record_verdicts(
@@ -50,7 +87,7 @@ def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLo
         message=f"{message} Description: '{verdict.description}'" if verdict.description else message,
         pid=os.getpid(),
     )
-    return EventLogEntry(
+    return EventLogEntry(  # type: ignore[no-untyped-call]
         error_info=None,
         level=10,
         user_message=event.message or "",
@@ -83,11 +120,13 @@ def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -
 def _execution(entry: EventLogEntry) -> dict[str, object]:
     """Return the row of an evaluation in the table of check executions."""
     verdict = entry.get_dagster_event().asset_check_evaluation_data
+    target = verdict.target_materialization_data
     return {
         "asset_key": verdict.asset_key.to_string(),
         "check_name": verdict.check_name,
         "partition": verdict.partition,
         "run_id": entry.run_id,
+        "materialization_event_storage_id": target.storage_id if target else None,
         "execution_status": "SUCCEEDED" if verdict.passed else "FAILED",
         "evaluation_event": serialize_value(entry),
         "evaluation_event_timestamp": datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None),

@@ -76,7 +76,9 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def game(pk: int, plays: Sequence[tuple[int, Any, str | None]] = (), day: date = MAY_1, state: str = "Final") -> dict[str, Any]:
+def game(
+    pk: int, plays: Sequence[tuple[int, Any, str | None]] = (), day: date = MAY_1, state: str = "Final"
+) -> dict[str, Any]:
     """Return a document of the small mapping; a play is (number, runs, note)."""
     return {
         "id": pk,
@@ -127,7 +129,7 @@ class Bench:
         return self.mapping.config.source.raw_table
 
     def put(self, document: dict[str, Any], minute: float = 0) -> int:
-        """Store a capture (its id and date are the mapping's first paths) and return its raw id, that of a repeat too."""
+        """Store a capture (id and date are the mapping's first paths) and return its raw id, that of a repeat too."""
         body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         day = str(document.get("date"))
         capture = RawCapture(

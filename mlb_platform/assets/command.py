@@ -19,6 +19,7 @@ from dagster import (
     DagsterInstance,
     ExecuteInProcessResult,
     JobDefinition,
+    MetadataValue,
     OpExecutionContext,
     Output,
     job,
@@ -35,7 +36,7 @@ from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
 from mlb_platform.platform import Platform
-from resources.dagster_events import record_verdicts
+from resources.dagster_events import record_verdicts, with_targets
 from resources.errors import PlatformError
 
 CheckProgress = Callable[[AssetCheckEvaluation], None]
@@ -97,10 +98,12 @@ class _Task:
                     if self.on_progress is not None:
                         self.on_progress(work)
             lake = self.platform.settings.lake
-            verdicts = list(evaluate(stores, lake, mapping, tables, work.report.dates))
+            found = list(evaluate(stores, lake, mapping, tables, work.report.dates))
+            verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
-            for verdict in verdicts if self.on_check is not None else ():
-                self.on_check(verdict)
+            if self.on_check is not None:
+                for verdict in verdicts:
+                    self.on_check(verdict)
             differing = [v for v in verdicts if v.blocking and not v.passed]
             if differing:
                 raise RunFailed(_differences(differing))
@@ -124,7 +127,7 @@ class _Task:
         """Give the events of one merged table, one a date, to be written together."""
         key, step = table_key(batch.spec.table), context.get_step_execution_context()
         done = [d for d in work.report.dates if d in whole]
-        batch_id = generate_event_batch_id()
+        batch_id = generate_event_batch_id()  # type: ignore[no-untyped-call]
         for day in done:
             metadata = notes.metadata(batch.report, day)
             event = AssetMaterialization(
@@ -133,9 +136,9 @@ class _Task:
             last = DagsterEventBatchMetadata(batch_id, day == done[-1])
             yield DagsterEvent.asset_materialization(step, event, last)
         for day in (d for d in work.report.dates if d not in whole):
-            metadata = {**notes.metadata(batch.report, day), "entities": ", ".join(self.entities or ())}
-            event = AssetObservation(key, partition=day.isoformat(), metadata=metadata)
-            yield DagsterEvent.asset_observation(step, event)
+            part = {**notes.metadata(batch.report, day), "entities": MetadataValue.text(", ".join(self.entities or ()))}
+            observed = AssetObservation(key, partition=day.isoformat(), metadata=part)
+            yield DagsterEvent.asset_observation(step, observed)
 
 
 def _differences(verdicts: Sequence[AssetCheckEvaluation]) -> str:
@@ -211,10 +214,8 @@ def _failed(task: _Task, mapping: str, result: ExecuteInProcessResult) -> BaseEx
     error = task.failure.error
     if isinstance(error, PlatformError | KeyboardInterrupt):
         return error
-    text = next(
-        (e.event_specific_data.error_display_string for e in result.all_events if e.is_step_failure), str(error or "")
-    )
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    failures = [e.step_failure_data.error_display_string for e in result.all_events if e.is_step_failure]
+    lines = [line.strip() for text in failures for line in text.splitlines() if line.strip()]
     told = f"{type(error).__name__}: {error}" if error is not None else " ".join(lines[:3])
     failed = RunFailed(f"materializing {mapping} failed in run {result.run_id}: {' '.join(told.split())[:400]}")
     failed.__cause__ = error

@@ -59,7 +59,7 @@ def group_of(mapping: ResolvedMapping) -> str:
 def raw_spec(mapping: ResolvedMapping) -> AssetSpec:
     """Return the spec of a mapping's raw table: filled by ingestion, never by a run."""
     source = mapping.config.source
-    columns = [TableColumn(name, "TEXT" if name not in _RAW_TYPES else _RAW_TYPES[name]) for name in RAW_COLUMNS]
+    columns = [TableColumn(name, _RAW_TYPES.get(name, "TEXT")) for name in RAW_COLUMNS]
     columns.append(TableColumn("data", "JSONB", description="The response as it was received."))
     return AssetSpec(
         raw_key(source.raw_table),

@@ -97,7 +97,8 @@ class Progress:
     def _beat(self) -> None:
         while not self._over.wait(15):
             of = "" if self.total is None else f" of {self.total}"
-            note(f"{self.what}: {self.done}{of} {self.unit} {self.text}, {self.seconds:.0f} s")
+            count = f"{self.done}{of} {self.unit} " if self.unit else ""
+            note(f"{self.what}: {count}{self.text}, {self.seconds:.0f} s")
 
     @property
     def seconds(self) -> float:

@@ -159,7 +159,7 @@ def _run(
             verdicts.append(verdict)
             bar.update(text=f"{size}, {many(len(verdicts), 'check')}")
 
-        bar.update(0, f"{size}, starting")
+        bar.update(0, f"{size}, parsing in Spark")
         for chunk in chunks:
             done = materialize_dates(
                 made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress, on_check=on_check

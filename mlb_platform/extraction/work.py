@@ -27,6 +27,9 @@ from resources.raw_store import RawRow
 
 _log = logging.getLogger(__name__)
 
+UNSTORABLE = frozenset({"not_null", "unique_key", "entity_key"})
+"""Rules whose breach no release makes up for: no table could hold such rows."""
+
 
 @dataclass
 class TableBatch:
@@ -128,7 +131,7 @@ class Work:
         self.stores.quality.quarantine(records)
         kept = self.stores.quality.quarantined(raw_table, sorted({f.raw_id for f in errors}), released=True)
         released = {(r.raw_id, r.table_name, r.rule) for r in kept if r.released_at is not None}
-        held = {f.raw_id for f in errors if (f.raw_id, f.table, f.rule) not in released}
+        held = {f.raw_id for f in errors if f.rule in UNSTORABLE or (f.raw_id, f.table, f.rule) not in released}
         for r in records:
             if r.raw_id in held:
                 _log.warning("held back: %s %s breaks %s of %s", r.entity_key, r.raw_id, r.rule, r.table_name)

@@ -114,7 +114,7 @@ def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingP
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data: Any = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark or yaml.Mark(file, 0, 0, 0, None, None)
+        mark = error.problem_mark or error.context_mark or yaml.Mark(file, 0, 0, 0, None, 0)
         return None, [problem(mark, f"not YAML: {error.problem}")]
     except yaml.YAMLError as error:
         return None, [MappingProblem(file, 1, 1, f"not YAML: {error}")]
@@ -130,6 +130,7 @@ def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingP
             if not any(loc[: len(m)] == m for m in mended):
                 problems.append(problem(_mark(root, loc), message, level))
         return None, problems
+    assert config is not None
     found = list(find_problems(config))
     if not any(level == "error" for _, _, level in found):
         structure = find_structure_problem(config)

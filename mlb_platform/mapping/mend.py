@@ -66,7 +66,7 @@ def _mend_target(rest: dict[str, Any], location: Location) -> Location | None:
     targets = rest.get("targets")
     if len(location) < 2 or not isinstance(targets, list) or not isinstance(location[1], int):
         return None
-    i = location[1]
+    i = int(location[1])
     target = targets[i]
     part = str(location[2]) if len(location) > 2 else ""
     if isinstance(target, dict) and part in _ITEMS and len(location) > 3:
@@ -122,9 +122,13 @@ def _drop(rest: Any, location: Location) -> None:
     """Take the last step of `location` out; steps that pydantic adds for unions are passed by."""
     holder = rest
     for step in location[:-1]:
-        if isinstance(holder, dict) and step in holder:
-            holder = holder[step]
-        elif isinstance(holder, list) and isinstance(step, int) and step < len(holder):
+        if (
+            isinstance(holder, dict)
+            and step in holder
+            or isinstance(holder, list)
+            and isinstance(step, int)
+            and step < len(holder)
+        ):
             holder = holder[step]
     if isinstance(holder, dict):
         holder.pop(location[-1], None)

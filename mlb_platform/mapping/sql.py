@@ -29,12 +29,37 @@ def columns_of(text: str) -> list[str]:
     return list(dict.fromkeys(column.name for column in _parse(text).find_all(exp.Column)))
 
 
+_TOLERANT: dict[type[exp.Expression], str] = {
+    exp.Add: "try_add",
+    exp.Sub: "try_subtract",
+    exp.Mul: "try_multiply",
+    exp.Div: "try_divide",
+    exp.Mod: "try_mod",
+}
+
+
+def _tolerant(expression: exp.Expression) -> exp.Expression:
+    """Return the expression with NULL where Spark's ANSI mode would end the job: division by zero, overflow, casts."""
+    whole = exp.Paren(this=expression)
+    for node in reversed(list(whole.find_all(exp.Cast, *_TOLERANT))):
+        if isinstance(node, exp.Cast):
+            node.replace(exp.TryCast(this=node.this, to=node.args["to"], safe=True))
+        else:
+            node.replace(exp.Anonymous(this=_TOLERANT[type(node)], expressions=[node.this, node.expression]))
+    inner = whole.this
+    assert isinstance(inner, exp.Expression)
+    return inner
+
+
 def rename_columns(text: str, replacement: Mapping[str, str]) -> str:
-    """Return the expression with each column replaced by the SQL text that `replacement` gives for it."""
+    """Return the expression with each column replaced by the SQL text that `replacement` gives for it.
+
+    What cannot be computed for a row is NULL in the result, rather than an error.
+    """
 
     def swap(node: exp.Expression) -> exp.Expression:
         if isinstance(node, exp.Column) and node.name in replacement:
             return exp.Paren(this=sqlglot.parse_one(replacement[node.name], read="spark"))
         return node
 
-    return _parse(text).copy().transform(swap).sql(dialect="spark")
+    return _tolerant(_parse(text).copy().transform(swap)).sql(dialect="spark")

@@ -84,7 +84,9 @@ def tick(
     outside = {day: n for day, n in wanted.items() if day is None or not _is_partition(partitions, day)}
     for day in sorted(outside, key=str):
         count = sum(1 for r in rows if r.partition_date == day)
-        log.warning("%s: %s rows of %s are outside the partitions: not requested", mapping.name, count, day or "no date")
+        log.warning(
+            "%s: %s rows of %s are outside the partitions: not requested", mapping.name, count, day or "no date"
+        )
     requests, running = settle(instance, cursor.requests.values(), log)
     for day, raw_id in wanted.items():
         if day is not None and day not in outside:

@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
 
 
 def test_java_is_missing(stocked: dict[str, str]) -> None:
@@ -107,9 +110,11 @@ def test_the_database_refuses_the_password(environment: dict[str, str], database
     assert "refuses this user or password: check MLB_DATABASE_URL" in line and "wrong-one" not in line
 
 
-def test_the_disk_of_the_home_is_full(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_disk_of_the_home_is_full(environment: dict[str, str]) -> None:
     """The embedded server cannot be made: the line says that the disk is full."""
-    with mounted(tmp_path / "small", "size=2m") as small:
+    # where the server's unprivileged user can get to, so that its data lies there too
+    place = Path(tempfile.gettempdir()) / f"mlb-small-{uuid.uuid4().hex[:8]}"
+    with mounted(place, "size=2m,mode=0755") as small:
         environment["MLB_HOME"] = str(small)
         line = failure(mlb(["db", "start"], environment))
         assert "No space left on device" in line or "disk is full" in line

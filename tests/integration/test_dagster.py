@@ -25,7 +25,7 @@ from mlb_platform.platform import Platform
 from mlb_platform.sensors.raw_rows import tick
 from mlb_platform.settings import PROJECT_ROOT, Settings
 from mlb_platform.simulator import SimulatedCapture, later_capture, simulate_games, write_captures_folder
-from resources.lake import open_table
+from resources.lake import open_table, read_table
 from resources.postgres import Postgres
 from resources.raw_store import RawCapture
 
@@ -104,7 +104,9 @@ def run_job(platform: Platform, instance: dg.DagsterInstance, **options: object)
     """Run the mapping's job in this process."""
     definitions = build_definitions(platform.settings, platform)
     return definitions.resolve_job_def(JOB).execute_in_process(
-        instance=instance, run_config=QUIET, **options  # type: ignore[arg-type]
+        instance=instance,
+        run_config=QUIET,
+        **options,  # type: ignore[arg-type]
     )
 
 
@@ -115,7 +117,7 @@ def counts(platform: Platform, table: str) -> tuple[dict[date, int], dict[date, 
         in_postgres = {row[0]: row[1] for row in connection.execute(query.encode())}
     opened = open_table(platform.settings.lake, table)
     assert opened is not None
-    days = opened.to_pyarrow_table(["game_date"]).column("game_date").to_pylist()
+    days = read_table(opened, ["game_date"]).column("game_date").to_pylist()
     return in_postgres, {d: days.count(d) for d in set(days)}
 
 

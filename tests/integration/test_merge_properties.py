@@ -1,4 +1,4 @@
-"""Whatever order captures come in, and however they are merged, the tables are those of each game's newest good capture."""
+"""In whatever order captures come, and however they are merged, the tables hold each game's newest good one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ def expected_tables(bench: Bench, first: int, found: list[Capture]) -> tuple[lis
     games: list[Row] = []
     plays: set[Row] = set()
     for number in range(GAMES_OF_AN_EXAMPLE):
-        mine = {c.document(first)["id"]: [c for c in found if c.game == number and c.good] for c in found if c.game == number}
+        mine = {
+            c.document(first)["id"]: [c for c in found if c.game == number and c.good]
+            for c in found
+            if c.game == number
+        }
         good = next(iter(mine.values()), [])
         if not good:
             continue
@@ -97,7 +101,12 @@ def expected_tables(bench: Bench, first: int, found: list[Capture]) -> tuple[lis
 
 
 @settings(
-    max_examples=12, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 @given(history=histories())
 def test_any_order_repetition_and_batching_gives_the_newest_good_captures(
@@ -182,7 +191,9 @@ def test_a_removed_column_is_refused_by_name_and_nothing_is_lost(bench: Bench) -
     """What would lose data needs a decision; the message names table and column."""
     bench.put(game(1, [(1, 1, "a")]), 0)
     bench.run()
-    removed = bench.remap(SMALL.replace("      - {name: note, type: TEXT, json_path: $.note, description: What happened.}\n", ""))
+    removed = bench.remap(
+        SMALL.replace("      - {name: note, type: TEXT, json_path: $.note, description: What happened.}\n", "")
+    )
     with pytest.raises(Exception, match=r"small\.plays.*note|note.*small\.plays") as caught:
         removed.run()
     assert type(caught.value).__name__ == "SchemaChangeRefused"

@@ -54,7 +54,13 @@ numbers = plain_numbers | st.sampled_from([{"a": 1}, []])
 speeds = st.sampled_from([93.45, -93.45, 0.05, "88.25", 99, 999.94, 999.96, ".---", None, "NaN", 1e-7])
 flags = st.sampled_from([True, True, False, "true", None, 1])
 event = st.fixed_dictionaries(
-    {}, optional={"n": plain_numbers, "pitch": flags, "id": st.sampled_from(["a", "b", None, ""]), "player": st.integers(1, 4)}
+    {},
+    optional={
+        "n": plain_numbers,
+        "pitch": flags,
+        "id": st.sampled_from(["a", "b", None, ""]),
+        "player": st.integers(1, 4),
+    },
 )
 play = st.fixed_dictionaries(
     {},
@@ -63,14 +69,16 @@ play = st.fixed_dictionaries(
         "runs": numbers,
         "score": plain_numbers,
         "speed": speeds,
-        "events": st.lists(event | event | st.sampled_from([None, 5, []]), max_size=3) | st.sampled_from([None, "none", {}]),
+        "events": st.lists(event | event | st.sampled_from([None, 5, []]), max_size=3)
+        | st.sampled_from([None, "none", {}]),
     },
 )
 player = st.fixed_dictionaries({}, optional={"name": st.sampled_from(["Abe", "Bob", "Charles", None, 12])})
 document = st.fixed_dictionaries(
     {},
     optional={
-        "plays": st.lists(play | play | play | st.sampled_from([None, "x"]), max_size=3) | st.sampled_from([None, 0, {}]),
+        "plays": st.lists(play | play | play | st.sampled_from([None, "x"]), max_size=3)
+        | st.sampled_from([None, 0, {}]),
         "players": st.dictionaries(st.sampled_from(["ID1", "ID2", "ID3"]), player | st.none(), max_size=3) | st.none(),
     },
 )
@@ -91,7 +99,7 @@ class Reader:
                 self.read_play(i, one)
 
     def expect(self, kind: type, value: Any, columns: list[tuple[str, str]]) -> Any:
-        """Return the value if it is of a kind; a scalar in its place fails the columns below, the other kind the structure."""
+        """Return a value of this kind; a scalar in its place fails the columns below, the other kind the structure."""
         if value is None or isinstance(value, kind):
             return value
         if isinstance(value, list | dict):
@@ -205,10 +213,17 @@ numbering = iter(range(1, 10**6))
 
 
 @settings(
-    max_examples=5, deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=5,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 @given(documents=st.lists(document, min_size=40, max_size=40))
-def test_random_documents_are_read_as_by_hand(bench: Bench, extractor: Extractor, documents: list[dict[str, Any]]) -> None:
+def test_random_documents_are_read_as_by_hand(
+    bench: Bench, extractor: Extractor, documents: list[dict[str, Any]]
+) -> None:
     """Rows, defaults, look-ups, failed casts and broken structures of forty documents a job are those of the reader."""
     numbered = [{"id": next(numbering)} | d for d in documents]
     ids = {bench.put(d): d for d in numbered}

@@ -33,7 +33,8 @@ targets:
       {name: venue, type: TEXT, json_path: $document.venue.name},
       {name: kind, type: TEXT, json_path: $.kind},
       {name: pk_again, type: BIGINT, json_path: parent.game_pk}]}
-  - {name: r.pitches, primary_key: [game_pk, play, n], array_source: "$.plays[*].events", filter: $.kind == 'pitch', fields: [
+  - {name: r.pitches, primary_key: [game_pk, play, n], array_source: "$.plays[*].events", filter: $.kind == 'pitch',
+     fields: [
       {name: play, type: INT, json_path: parent.index},
       {name: n, type: INT, json_path: $position}]}
   - {name: r.players, primary_key: [game_pk, key], object_source: $.players, fields: [
@@ -76,11 +77,13 @@ GAME: dict[str, Any] = {
     "venue": {"name": "Park"},
     "score": {"home": None, "away": 3},
     "players": {"ID5": {"name": "Five"}, "ID6": {"name": "Six"}, "ID7": None},
-    "teams": {"a": {"side": "home", "bases": ["1B", None, "3B"]}, "b": {"side": "away", "bases": []}, "c": {"side": "x"}},
+    "teams": {"a": {"side": "home", "bases": ["1B", None, "3B"]}, "b": {"side": "away", "bases": []},
+              "c": {"side": "x"}},
     "order": {"home": [5, 0, 6, None, 8], "away": [99, 6, -1]},
     "plays": [
         {"index": 0, "what": "walk", "events": [
-            {"n": 1, "kind": "pitch", "id": "p1"}, {"n": 2, "kind": "action", "id": "a1"}, {"n": 3, "kind": "pitch", "id": "p2"}]},
+            {"n": 1, "kind": "pitch", "id": "p1"}, {"n": 2, "kind": "action", "id": "a1"},
+            {"n": 3, "kind": "pitch", "id": "p2"}]},
         {"index": 1, "what": "out", "events": [{"n": 1, "kind": "action", "id": "a2"}]},
         {"index": 2, "what": "balk", "events": []},
         {"index": 3, "what": "hit"},

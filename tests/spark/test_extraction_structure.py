@@ -101,7 +101,7 @@ def errors(extracted: Extracted, name: str) -> list[Finding]:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_filters_keep_what_they_must(extracted: Extracted, name: str) -> None:
-    """Every operator on whole numbers, fractions, texts, booleans, null and what is missing (false, so `not` is true)."""
+    """Every operator on numbers, texts, booleans, null and what is missing (false, so `not` is true)."""
     found = {row["n"] for row in rows_of(extracted, f"f.{name}", IDS["filters"])}
     assert found == set(FILTERS[name][1])
 
@@ -118,7 +118,11 @@ def test_a_good_document_is_not_touched_by_its_neighbours(extracted: Extracted) 
     [
         ("array for object", "small.players", {"pointer": "/players", "expected": "object", "found": "array"}),
         ("object for array", "small.plays", {"pointer": "/plays", "expected": "array", "found": "object"}),
-        ("deep array for object", "small.players", {"pointer": "/players/ID~12/name", "expected": "object", "found": "array"}),
+        (
+            "deep array for object",
+            "small.players",
+            {"pointer": "/players/ID~12/name", "expected": "object", "found": "array"},
+        ),
     ],
 )
 def test_an_array_for_an_object_or_the_reverse_breaks_the_structure(

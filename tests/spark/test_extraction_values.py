@@ -22,9 +22,11 @@ JUL_13 = datetime(2024, 7, 13, 1, 40, tzinfo=UTC)
 CASES: dict[str, tuple[str, list[tuple[Any, Any]]]] = {
     "small": ("SMALLINT", [(32767, 32767), (-32768, -32768), (32768, MISFIT), ("12", 12)]),
     "int": ("INT", [
-        (5, 5), (5.0, 5), ("5", 5), ("5.0", 5), ("5e0", 5), (-0.0, 0), (None, None), (-7.0, -7), (2147483647.0, 2147483647),
+        (5, 5), (5.0, 5), ("5", 5), ("5.0", 5), ("5e0", 5), (-0.0, 0), (None, None), (-7.0, -7), (2147483647.0,
+         2147483647),
         (5.5, MISFIT), ("5.5", MISFIT), (5.0000001, MISFIT), (3000000000, MISFIT), (3e9, MISFIT), ("five", MISFIT),
-        ("", MISFIT), ("-", MISFIT), (True, MISFIT), ("NaN", MISFIT), ("Infinity", MISFIT), ({"a": 1}, MISFIT), ([1], MISFIT),
+        ("", MISFIT), ("-", MISFIT), (True, MISFIT), ("NaN", MISFIT), ("Infinity", MISFIT), ({"a": 1}, MISFIT), ([1],
+         MISFIT),
     ]),
     "big": ("BIGINT", [
         (9007199254740993, 9007199254740993), (9223372036854775807, 9223372036854775807),
@@ -37,34 +39,42 @@ CASES: dict[str, tuple[str, list[tuple[Any, Any]]]] = {
         (999.995, MISFIT), (1000, MISFIT), (".---", MISFIT), ("-.--", MISFIT), ("NaN", MISFIT), (1e300, MISFIT),
     ]),
     "dbl": ("DOUBLE", [
-        (1.5, 1.5), (2, 2.0), ("1e3", 1000.0), (0.1, 0.1), ("NaN", MISFIT), ("Infinity", MISFIT), ("-inf", MISFIT), ("x", MISFIT),
+        (1.5, 1.5), (2, 2.0), ("1e3", 1000.0), (0.1, 0.1), ("NaN", MISFIT), ("Infinity", MISFIT), ("-inf", MISFIT),
+         ("x", MISFIT),
     ]),
     "bool": ("BOOLEAN", [
-        (True, True), (False, False), ("true", True), ("FALSE", False), (1, MISFIT), (0, MISFIT), ("yes", MISFIT), ("", MISFIT),
+        (True, True), (False, False), ("true", True), ("FALSE", False), (1, MISFIT), (0, MISFIT), ("yes", MISFIT), ("",
+         MISFIT),
     ]),
     "day": ("DATE", [
         ("2024-05-01", date(2024, 5, 1)), ("1899-12-31", date(1899, 12, 31)), ("2024-02-29", date(2024, 2, 29)),
-        ("2023-02-29", MISFIT), ("2024-5-1", MISFIT), ("2024-05-01T00:00:00Z", MISFIT), (20240501, MISFIT), ("", MISFIT),
+        ("2023-02-29", MISFIT), ("2024-5-1", MISFIT), ("2024-05-01T00:00:00Z", MISFIT), (20240501, MISFIT), ("",
+         MISFIT),
     ]),
     "time": ("TIMESTAMPTZ", [
         ("2024-07-13T01:40:00Z", JUL_13), ("2024-07-12T18:40:00-07:00", JUL_13), ("2024-07-13T07:10:00+05:30", JUL_13),
         ("2024-07-13T01:40:00", JUL_13), ("2024-07-13 01:40:00", JUL_13), 
-        ("2024-07-13T01:40:00.250Z", JUL_13.replace(microsecond=250000)), ("2024-07-13T01:40:00.123456Z", JUL_13.replace(microsecond=123456)),
-        ("2024-07-13", MISFIT), ("2024-07-13T01:40Z", MISFIT), ("2024-07-13T25:40:00Z", MISFIT), (1720834800, MISFIT), ("12:34:56.123456789", MISFIT),
+        ("2024-07-13T01:40:00.250Z", JUL_13.replace(microsecond=250000)), ("2024-07-13T01:40:00.123456Z",
+         JUL_13.replace(microsecond=123456)),
+        ("2024-07-13", MISFIT), ("2024-07-13T01:40Z", MISFIT), ("2024-07-13T25:40:00Z", MISFIT), (1720834800, MISFIT),
+         ("12:34:56.123456789", MISFIT),
         ("T12:34:56.1234567", MISFIT), ("", MISFIT),
     ]),
     "stamp": ("TIMESTAMPTZ, format: yyyyMMdd_HHmmss", [
         ("20240713_014000", JUL_13), ("2024-07-13T01:40:00Z", MISFIT), ("20241313_014000", MISFIT),
     ]),
     "short": ("VARCHAR(5)", [
-        ("abcde", "abcde"), ("", ""), ("äöüßé", "äöüßé"), ("🙂🙂🙂🙂🙂", "🙂🙂🙂🙂🙂"), (12.5, "12.5"), (True, "true"), ("null", "null"),
+        ("abcde", "abcde"), ("", ""), ("äöüßé", "äöüßé"), ("🙂🙂🙂🙂🙂", "🙂🙂🙂🙂🙂"), (12.5, "12.5"), (True, "true"), ("null",
+         "null"),
         ("[abc]", "[abc]"), ("abcdef", MISFIT), ({"a": 1}, MISFIT), ({}, MISFIT),
     ]),
     "text": ("TEXT", [
-        ("[unofficial] x", "[unofficial] x"), ("{x", "{x"), ("[1]", "[1]"), ("{}", "{}"), (5, "5"), ("a\nb\"'\\", "a\nb\"'\\"),
+        ("[unofficial] x", "[unofficial] x"), ("{x", "{x"), ("[1]", "[1]"), ("{}", "{}"), (5, "5"), ("a\nb\"'\\",
+         "a\nb\"'\\"),
         ({"a": 1}, MISFIT), ([1, 2], MISFIT), ({}, MISFIT), (["x"], MISFIT),
     ]),
-    "json": ("JSONB", [({"a": [1, None]}, '{"a": [1, null]}'), ([1, "x"], '[1, "x"]'), (5, "5"), ("text", '"text"'), (True, "true")]),
+    "json": ("JSONB", [({"a": [1, None]}, '{"a": [1, null]}'), ([1, "x"], '[1, "x"]'), (5, "5"), ("text", '"text"'),
+    (True, "true")]),
 }  # fmt: skip
 
 
@@ -118,7 +128,9 @@ def test_values_are_cast_or_become_null(extracted: Extracted, name: str) -> None
     cases = CASES[name][1]
     found = [plain(name, row["v"]) for row in rows_of(extracted, f"v.{name}_", 1)]
     expected = [None if e is MISFIT else plain(name, e) for _, e in cases]
-    assert list(zip([v for v, _ in cases], found, strict=True)) == list(zip([v for v, _ in cases], expected, strict=True))
+    assert list(zip([v for v, _ in cases], found, strict=True)) == list(
+        zip([v for v, _ in cases], expected, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -57,7 +57,8 @@ targets:
 """
 
 GOOD: dict[str, Any] = {
-    "inning": 1, "half": "top", "speed": 90, "team": 5, "home": 0, "away": 0, "code": None, "seen": "2024-05-01T20:00:00Z",
+    "inning": 1, "half": "top", "speed": 90, "team": 5, "home": 0, "away": 0, "code": None,
+    "seen": "2024-05-01T20:00:00Z",
 }  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def play(**changes: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[list[dict[str, Any]], dict[str, tuple[int, str]]]] = {
     "nothing": ([play()], {}),
     "nulls pass": ([{"half": "top", "code": "a"}, {"half": "bottom", "code": "b"}], {}),
-    "expression false": ([play(inning=0), play(half="middle", code="x"), play(inning=9, code="y")], {"inning": (2, "error")}),
+    "expression false": ([play(inning=0), play(half="middle", code="x"), play(inning=9, code="y")], {"inning": (2,
+    "error")}),
     "false beside null": ([play(inning=None, half="middle")], {"inning": (1, "error")}),
     "computed column": ([play(home=10, away=10)], {"total": (1, "warn")}),
     "computed column, other branch": ([play(home=10, away=10, code="slugfest")], {}),
@@ -80,10 +82,12 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, tuple[int, str]]]] = {
     "above one bound": ([play(home=51, away=-40)], {"home": (1, "error")}),
     "twice": ([play(code="a"), play(code="b"), play(code="a"), play(code="a")], {"code_once": (3, "warn")}),
     "null twice": ([play(code=None), play(code=None)], {"there": (2, "warn")}),
-    "falling": ([play(home=1, code="a"), play(home=2, away=1, code="b"), play(home=2, away=0, code="c"), play(home=0, code="d")],
+    "falling": ([play(home=1, code="a"), play(home=2, away=1, code="b"), play(home=2, away=0, code="c"), play(home=0,
+    code="d")],
                 {"rising": (2, "warn")}),
     "falling after null": ([play(home=5, code="a"), play(home=None, code="b"), play(home=3, code="c")], {}),
-    "falling in another group": ([play(speed=90, code="a"), play(speed=80, half="bottom", code="b"), play(speed=91, code="c"),
+    "falling in another group": ([play(speed=90, code="a"), play(speed=80, half="bottom", code="b"), play(speed=91,
+    code="c"),
                                   play(speed=79.5, half="bottom", code="d")], {"faster": (1, "warn")}),
     "orphan": ([play(team=6), play(team=7, code="x"), play(team=None, code="y")], {"team": (2, "warn")}),
     "many": ([play(inning=0, code=f"c{i}") for i in range(SAMPLES + 3)], {"inning": (SAMPLES + 3, "error")}),

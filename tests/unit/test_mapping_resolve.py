@@ -153,7 +153,9 @@ def test_types_are_read_in_other_spellings(text: str, expected: str) -> None:
     assert str(parse_type(text)) == expected
 
 
-@pytest.mark.parametrize("text", ["VARCHAR", "VARCHAR(0)", "INT(4)", "NUMERIC", "NUMERIC(39,1)", "NUMERIC(2,3)", "", "ARRAY"])
+@pytest.mark.parametrize(
+    "text", ["VARCHAR", "VARCHAR(0)", "INT(4)", "NUMERIC", "NUMERIC(39,1)", "NUMERIC(2,3)", "", "ARRAY"]
+)
 def test_types_that_are_none_are_refused(text: str) -> None:
     """The message says what there is."""
     with pytest.raises(ValueError, match="use one of BIGINT"):
@@ -166,7 +168,9 @@ def test_a_class_is_named_after_its_mapping() -> None:
     made = make_transformation(mapping)
     assert made.__name__ == "SmallGameV1Transformation" and issubclass(made, BaseTransformation)
     assert "small.games, small.plays" in str(made.__doc__)
-    schedule = mapping_of(SMALL.replace("endpoint: small", "endpoint: schedule").replace("method: game_v1", "method: schedule"))
+    schedule = mapping_of(
+        SMALL.replace("endpoint: small", "endpoint: schedule").replace("method: game_v1", "method: schedule")
+    )
     assert class_name(schedule) == "ScheduleTransformation"
 
 
