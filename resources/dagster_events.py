@@ -34,7 +34,7 @@ CHUNK = 250
 
 
 def with_targets(instance: DagsterInstance, verdicts: Sequence[AssetCheckEvaluation]) -> list[AssetCheckEvaluation]:
-    """Return verdicts that name the latest materialization of their partition, which they are about.
+    """Return verdicts, failures last, that name the latest materialization of their partition.
 
     Dagster counts a verdict for a partition only while that is still its latest materialization.
     """
@@ -53,10 +53,11 @@ def with_targets(instance: DagsterInstance, verdicts: Sequence[AssetCheckEvaluat
                 targets[key, str(record.partition_key)] = AssetCheckEvaluationTargetMaterializationData(
                     storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
                 )
-    return [
+    aimed = [
         replace(v, target_materialization_data=targets.get((v.asset_key, v.partition))) if v.partition else v
         for v in verdicts
     ]
+    return sorted(aimed, key=lambda v: not v.passed)  # the UI's summary shows the last one: rather a failure
 
 
 def record_verdicts(

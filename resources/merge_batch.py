@@ -111,12 +111,16 @@ def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
 def split_stale(
     versions: Sequence[ScopeVersion], states: Mapping[str, ScopeState]
 ) -> tuple[list[ScopeVersion], list[StaleScope]]:
-    """Part the captures offered into those to merge and those older than what was merged before."""
+    """Part the captures offered into those to merge and those older than what was merged before.
+
+    A merged capture that the one offered passes over (it breaks a rule that was not there then) does not count.
+    """
     fresh: list[ScopeVersion] = []
     stale: list[StaleScope] = []
     for version in versions:
         state = states.get(version.scope)
-        if state is not None and version.as_of < state.as_of:
+        newer = state is not None and version.as_of < state.as_of and state.raw_id not in version.passed_over
+        if newer and state is not None:
             stale.append(StaleScope(version.scope, version.observed_at, state.observed_at))
         else:
             fresh.append(version)

@@ -47,12 +47,12 @@ def note(text: str, style: str | None = "dim") -> None:
     stderr().print(text, style=style, markup=False, soft_wrap=True)
 
 
-def grid(*columns: str, right: Sequence[str] = (), title: str | None = None) -> Table:
-    """Return a table to fill: headings, those of `right` with their values to the right."""
+def grid(*columns: str, right: Sequence[str] = (), dense: bool = False) -> Table:
+    """Return a table to fill: headings, those of `right` with their values to the right; `dense` wastes no space."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=None if dense else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for name in columns:
         numeric = name in right
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)

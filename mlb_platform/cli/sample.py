@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +71,8 @@ def _say_what_next(made: Platform, rejected: int) -> None:
             "yellow",
         )
     where = "the external PostgreSQL" if s.database_url else f"PostgreSQL ({made.postgres.place})"
-    say(f"\nThe tables are in {where} and in the Delta lake {s.lake}. Try next:", "bold")
+    here = f"{Path.cwd()}{os.sep}"
+    say(f"\nThe tables are in {where} and in the Delta lake {s.lake.removeprefix(here)}. Try next:", "bold")
     say('  mlb sql "SELECT event, count(*) FROM game.live_game_plays GROUP BY 1 ORDER BY 2 DESC LIMIT 5"')
     say('  mlb sql --lake "SELECT pitch_type, count(*) FROM game.live_game_pitch_events GROUP BY 1 ORDER BY 2 DESC"')
     say("  mlb status        what is newest, merged and held back, by game")

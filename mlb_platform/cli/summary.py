@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 COUNTS = ("inserted", "updated", "unchanged", "deleted")
 SHOWN = 20
+SHORT = {"rows now": "rows", "inserted": "new"}
+WIDTH = 118
+"""Columns of a terminal that the whole table fits into."""
 
 
 CHECKS = {"error_rules": "error rules", "warn_rules": "warn rules", "parity": "parity"}
@@ -33,15 +37,15 @@ class Verdicts:
         self.evaluations = list(evaluations)
 
     def cell(self, table: str, check: str) -> str:
-        """Return a cell of the table: on how many dates the check of a table passed."""
+        """Return a cell of the table: on how many dates the check of a table passed, or did not."""
         found = [e for e in self.evaluations if e.check_name == check and ".".join(e.asset_key.path) == table]
         if not found:
             return "[dim]-[/dim]"
         failed = sum(not e.passed for e in found)
         if not failed:
-            return f"[green]✓ {many(len(found), 'date')}[/green]"
+            return f"[green]✓ {len(found)}[/green]"
         color, mark = ("yellow", "!") if check == "warn_rules" else ("red", "✗")
-        return f"[{color}]{mark} {failed} of {many(len(found), 'date')}[/{color}]"
+        return f"[{color}]{mark} {failed} of {len(found)}[/{color}]"
 
     def failed(self, check: str) -> list[AssetCheckEvaluation]:
         """Return the verdicts of a check that did not pass."""
@@ -89,7 +93,8 @@ def print_summary(
         say("Everything is merged already: nothing to do.", "green")
     stdout().print(_table(asked, sinks, counts, rows, report, verdicts))
     say(
-        f"Numbers hold for {' and '.join(sinks)} alike; where they differ both are given, as {' / '.join(sinks)}.",
+        f"Numbers hold for {' and '.join(sinks)} alike; where they differ both are given, as {' / '.join(sinks)}. "
+        "Checks: on how many dates.",
         "dim",
     )
     if report is not None:
@@ -159,8 +164,11 @@ def _table(
             for t in asked.tables
         )
     ]
+    narrow = stdout().width < WIDTH
+    checks = ["checks"] if narrow else list(CHECKS.values())
     numbers = ["rows now", *COUNTS, *[n.replace("_", " ") for n in extra]]
-    table = grid("table", *numbers, *CHECKS.values(), right=numbers)
+    headings = [SHORT.get(n, n) for n in numbers] if narrow else numbers
+    table = grid("table", *headings, *checks, right=headings, dense=narrow)
     totals: dict[str, list[int]] = defaultdict(lambda: [0] * len(sinks))
     for name in asked.tables:
         cells: dict[str, list[int]] = {"rows now": [rows[s, name] for s in sinks]}
@@ -171,9 +179,13 @@ def _table(
             cells["collapsed"] = [report.tables[name].collapsed if report else 0] * len(sinks)
         for heading, values in cells.items():
             totals[heading] = [a + b for a, b in zip(totals[heading], values, strict=True)]
-        table.add_row(name, *[_either(cells[n]) for n in numbers], *[verdicts.cell(name, c) for c in CHECKS])
+        passed = [verdicts.cell(name, c) for c in CHECKS]
+        if narrow:
+            passed = ["".join(re.sub(r"([✓!✗]) [^\[]*", r"\1", cell) for cell in passed)]
+        shown = name.split(".")[1] if narrow else name
+        table.add_row(shown, *[_either(cells[n]) for n in numbers], *passed)
     table.add_section()
-    table.add_row(many(len(asked.tables), "table"), *[_either(totals[n]) for n in numbers], "", "", "", style="bold")
+    table.add_row(many(len(asked.tables), "table"), *[_either(totals[n]) for n in numbers], style="bold")
     return table
 
 

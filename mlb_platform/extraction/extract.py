@@ -163,8 +163,8 @@ def _summed(failures: Sequence[CastFailure]) -> list[CastFailure]:
     """Put what is told of one column of one capture together: one value of it, the sum of the counts."""
     found: dict[tuple[int, str, str], CastFailure] = {}
     for f in failures:
-        known = found.get((f.raw_id, f.table, f.column))
-        found[f.raw_id, f.table, f.column] = f if known is None else replace(known, failures=known.failures + f.failures)
+        key = (f.raw_id, f.table, f.column)
+        found[key] = replace(found[key], failures=found[key].failures + f.failures) if key in found else f
     return list(found.values())
 
 

@@ -120,15 +120,9 @@ def _name(value: Any, otherwise: str) -> str:
 
 def _drop(rest: Any, location: Location) -> None:
     """Take the last step of `location` out; steps that pydantic adds for unions are passed by."""
-    holder = rest
+    holder: Any = rest
     for step in location[:-1]:
-        if (
-            isinstance(holder, dict)
-            and step in holder
-            or isinstance(holder, list)
-            and isinstance(step, int)
-            and step < len(holder)
-        ):
-            holder = holder[step]
+        known = range(len(holder)) if isinstance(holder, list) else holder if isinstance(holder, dict) else ()
+        holder = holder[step] if step in known else holder
     if isinstance(holder, dict):
         holder.pop(location[-1], None)

@@ -67,6 +67,18 @@ def test_older_capture_is_skipped_and_counted_beside_a_newer_one(case: SinkCase)
     assert case.make().state(spec, ["1"])["1"].observed_at == at(5)
 
 
+def test_an_older_capture_replaces_a_newer_one_that_it_passes_over(light_case: SinkCase) -> None:
+    spec = new_spec()
+    sink = light_case.make()
+    sink.prepare(spec)
+    light_case.merge(spec, Capture(1, 5, {0: (3, "breaks a rule made later")}, raw_id=2))
+    good = batch(spec, FIRST)
+    version = dataclasses.replace(good.versions[0], passed_over=(2,))
+    assert sink.merge(spec, MergeBatch(good.rows, [version])).counts == MergeCounts(3, inserted=2, updated=1)
+    assert light_case.held(spec) == expected(spec, [FIRST])
+    assert sink.state(spec, ["1"])["1"].raw_id == FIRST.raw_id
+
+
 def test_equal_in_time_the_greater_hash_is_newer(case: SinkCase) -> None:
     spec = new_spec()
     case.make().prepare(spec)

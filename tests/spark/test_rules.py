@@ -53,7 +53,7 @@ targets:
       - {kind: ordered, columns: [home, away], order_by: [n], within: [game_pk], severity: warn, name: rising}
       - {kind: ordered, columns: [speed], order_by: [n], within: [half], severity: warn, name: faster}
       - {kind: reference, columns: [team], to_table: q.teams, to_columns: [team], severity: warn, name: team}
-      - {kind: reference, columns: [team], to_table: elsewhere.teams, to_columns: [id], severity: error, name: elsewhere}
+      - {kind: reference, columns: [team], to_table: other.teams, to_columns: [id], severity: error, name: elsewhere}
 """
 
 GOOD: dict[str, Any] = {

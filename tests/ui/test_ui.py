@@ -64,12 +64,14 @@ def test_a_backfill_of_three_dates_is_one_run(ui: Ui, page: Page) -> None:
 def test_a_failed_check_shows_sample_rows(ui: Ui, page: Page) -> None:
     """The capture held back fails its table's check, with the row that broke the rule."""
     page.goto(f"{ui.url}{PLAYS}?view=checks&checkDetail=error_rules")
-    page.get_by_text("Execution history").click()
-    page.get_by_text("Failed", exact=True).first.wait_for()
     expect(page.get_by_text("held back:").first).to_be_visible()
-    page.get_by_role("button", name="View metadata").or_(page.get_by_text("View metadata")).first.click()
     expect(page.get_by_text('"batter_id": -5').first).to_be_visible()
     expect(page.get_by_text("batter_id_positive").first).to_be_visible()
+    page.get_by_text("Execution history").locator("xpath=following::*[text()='Partitions']").first.click()
+    expect(page.get_by_text("Failed (1)", exact=True)).to_be_visible()
+    expect(page.get_by_text("Passed (2)", exact=True)).to_be_visible()
+    page.get_by_text("Overview").last.click()
+    expect(page.get_by_text('"batter_id": -5').first).to_be_visible()
 
 
 def test_the_columns_of_a_table_show_where_they_come_from(ui: Ui, page: Page) -> None:
