@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import shutil
 import statistics
 import sys
@@ -36,6 +37,8 @@ class Workload:
 
     games: int
     rows: int = 0
+    load: float = 0.0
+    """Load average of the machine when it began: above 1, others were at work."""
     seconds: dict[str, Samples] = field(default_factory=dict)
     different: list[str] = field(default_factory=list)
 
@@ -53,7 +56,7 @@ class Workload:
         """Return plain values: medians and samples."""
         samples = {c: {p: [round(x, 4) for x in s] for p, s in found.items()} for c, found in self.seconds.items()}
         medians = {c: {p: statistics.median(s) for p, s in found.items()} for c, found in samples.items()}
-        return {"games": self.games, "rows": self.rows, "median": medians, "samples": samples}
+        return {"games": self.games, "rows": self.rows, "load_before": self.load, "median": medians, "samples": samples}
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Bench:
 
     def measure(self, games: int) -> Workload:
         """Measure one workload: contenders take turns, each on fresh tables; all are compared at the end."""
-        workload, dates = Workload(games), raw.dates_of(games)
+        workload, dates = Workload(games, load=os.getloadavg()[0]), raw.dates_of(games)
         for n in range(self.repeat + 1):
             kind = "warm" if n else "first"
             told(f"{games} games, {kind} {n or ''}")

@@ -69,6 +69,7 @@ ON CONFLICT (sink, table_name, scope) DO UPDATE SET
     derivation_hash = excluded.derivation_hash, partition_date = excluded.partition_date, rows = excluded.rows,
     passed_over = excluded.passed_over, merged_at = clock_timestamp(), counts = excluded.counts
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") >= (s.observed_at, s.content_hash COLLATE "C")
+   OR excluded.passed_over @> to_jsonb(s.raw_id)
 """
 
 
