@@ -30,6 +30,8 @@ class Platform:
 
     settings: Settings
     spark_factory: Callable[[], SparkSession] | None = None
+    quick_start: bool = True
+    """Whether Spark is started for a short run; a backfill of hundreds of games sets it to False before the start."""
 
     @cached_property
     def postgres(self) -> Postgres:
@@ -59,7 +61,8 @@ class Platform:
             return self.spark_factory()
         s = self.settings
         cores = os.cpu_count() or 2
-        return open_session(spark_settings(s.jars, s.home / "tmp", s.spark_master, cores), s.spark_remote)
+        settings = spark_settings(s.jars, s.home / "tmp", s.spark_master, cores, quick_start=self.quick_start)
+        return open_session(settings, s.spark_remote)
 
     @cached_property
     def stores(self) -> Stores:

@@ -1,4 +1,4 @@
-"""Raw rows as Spark DataFrames. What to read stands in a table, so that one DataFrame, planned once, serves all jobs."""
+"""Raw rows as Spark DataFrames. What to read stands in a table, so that one DataFrame, planned once, serves all."""
 
 from __future__ import annotations
 

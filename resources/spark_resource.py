@@ -39,6 +39,8 @@ class SparkResource(PySparkResource):
             from pyspark import SparkContext
 
             self._started = bool(self.remote) or SparkContext._active_spark_context is None
-            settings = spark_settings(Path(self.jars), Path(self.work), self.master, os.cpu_count() or 2)
+            settings = spark_settings(
+                Path(self.jars), Path(self.work), self.master, os.cpu_count() or 2, quick_start=True
+            )
             self._spark_session = open_session({**settings, **self.spark_config}, self.remote or None)
         return self._spark_session

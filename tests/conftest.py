@@ -54,7 +54,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark session of this test session, with our settings and the jars that `make setup` fetched."""
     jars = load_settings().jars
     install_jars(jars, jars.parent / "ivy")
-    session = open_session(spark_settings(jars, tmp_path_factory.mktemp("spark"), master="local[2]"))
+    session = open_session(spark_settings(jars, tmp_path_factory.mktemp("spark"), master="local[2]", quick_start=True))
     yield session
     session.stop()
 

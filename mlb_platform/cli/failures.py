@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,13 +22,14 @@ _ADVICE = {
     errno.EPERM: "permission denied: run as its owner, or set MLB_HOME to a folder of your own",
     errno.ENOTDIR: "a file is where a folder should be: move it, or set MLB_HOME (or MLB_LAKE_URL) elsewhere",
 }
+_INTERRUPTS = ("DagsterExecutionInterruptedError",)
 _log = logging.getLogger("mlb")
 _handlers: list[logging.FileHandler] = []
 
 
 def explain(error: BaseException) -> tuple[str, int]:
     """Return the line to print on stderr and the exit code of a failure; unexpected ones are logged whole."""
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
+    if any(isinstance(e, KeyboardInterrupt | typer.Abort) or type(e).__name__ in _INTERRUPTS for e in _causes(error)):
         return "mlb: interrupted; run it again to go on: what is done is kept", INTERRUPTED
     if isinstance(error, typer.Exit):
         return "", error.exit_code
@@ -44,6 +47,34 @@ def explain(error: BaseException) -> tuple[str, int]:
     return f"mlb: unexpected {type(error).__name__}: {text} ({advice})", 1
 
 
+class Interrupts:
+    """Notices Ctrl-C whoever handles it: Spark and Dagster put their own handlers in, and then fail in odd ways."""
+
+    def __enter__(self) -> Interrupts:
+        self._reading, writing = os.pipe()
+        self._writing = writing
+        for end in (self._reading, writing):
+            os.set_blocking(end, False)
+        self._before: int | None = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        return self
+
+    @property
+    def seen(self) -> bool:
+        """Whether SIGINT came since the last time this was asked."""
+        try:
+            return signal.SIGINT in os.read(self._reading, 4096)
+        except BlockingIOError:
+            return False
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.set_wakeup_fd(self._before)
+        os.close(self._reading)
+        os.close(self._writing)
+
+
 def one_line(text: str) -> str:
     """Return `text` without line breaks."""
     return " ".join(text.split())
@@ -58,13 +89,15 @@ def _usage(error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the failure and what it came from, the outermost first."""
+    """Yield the failure and all that it came from, the outermost first."""
     seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = current.__cause__ or current.__context__
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if current is not None and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting += [current.__cause__, current.__context__]
 
 
 def _expected(error: BaseException) -> str | None:

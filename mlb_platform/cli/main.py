@@ -44,23 +44,24 @@ def _options(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
-    from mlb_platform.cli.failures import explain, stop_logging
+    from mlb_platform.cli.failures import Interrupts, explain, stop_logging
 
     command = typer.main.get_command(app)
-    try:
-        result = command.main(list(arguments), prog_name="mlb", standalone_mode=False)
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `mlb sql … | head` is no failure
-        return 0
-    except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the one place where failures are told
-        line, code = explain(error)
-        if line:
-            sys.stderr.write(f"{line}\n")
-        return code
-    finally:
-        stop_logging()
+    with Interrupts() as interrupts:
+        try:
+            result = command.main(list(arguments), prog_name="mlb", standalone_mode=False)
+            sys.stdout.flush()
+            return result if isinstance(result, int) else 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `mlb sql … | head` is no failure
+            return 0
+        except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the one place where failures are told
+            line, code = explain(KeyboardInterrupt() if interrupts.seen else error)
+            if line:
+                sys.stderr.write(f"{line}\n")
+            return code
+        finally:
+            stop_logging()
 
 
 def main() -> None:

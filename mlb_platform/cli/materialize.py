@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlb_platform.platform import Platform
 
 DATES_A_RUN = 30
+GAMES_FOR_A_QUICK_START = 300
+"""Beyond this, Spark starts slower and runs faster."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run:
         _print_plan(pending)
         return 0
     verdicts: list[AssetCheckEvaluation] = []
+    made.quick_start = len(pending.entities) <= GAMES_FOR_A_QUICK_START
     report = _run(made, mapping, asked, pending, verdicts) if pending.entities else None
     return print_summary(made, mapping, asked, pending, report, verdicts)
 

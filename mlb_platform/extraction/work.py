@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -21,7 +22,16 @@ from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.quality.findings import Finding
-from resources.merge import LINEAGE_METADATA, TRANSFORM_TIMESTAMP, MergeBatch, MergeCounts, MergeSpec, ScopeVersion
+from resources.merge import (
+    LINEAGE_METADATA,
+    TRANSFORM_TIMESTAMP,
+    MergeBatch,
+    MergeCounts,
+    MergeResult,
+    MergeSpec,
+    ScopeVersion,
+    Sink,
+)
 from resources.quality_store import CastFailure, CheckResult, QuarantineRecord
 from resources.raw_store import RawRow
 
@@ -208,19 +218,20 @@ class Work:
 
     def write(self, batch: TableBatch) -> None:
         """Merge one batch into every sink and add the counts, those of captures merged before included."""
-        for sink in self.stores.sinks:
-            started = time.perf_counter()
-            if batch.batch.versions:
-                result = sink.merge(batch.spec, batch.batch)
+        if batch.batch.versions:
+            with ThreadPoolExecutor(len(self.stores.sinks), "sink") as threads:
+                results = list(threads.map(lambda sink: _timed_merge(sink, batch), self.stores.sinks))
+            for sink, (result, seconds) in zip(self.stores.sinks, results, strict=True):
                 batch.report.add(sink.name, result.counts, result.by_partition)
                 batch.report.stale.setdefault(sink.name, []).extend(result.stale)
+                self.report.seconds[sink.name] += seconds
                 for s in result.stale:
                     _log.info(
                         "skipped: %s %s offered as of %s, merged as of %s",
                         batch.spec.table, s.scope, s.offered_at, s.merged_at,
                     )  # fmt: skip
-            self.report.seconds[sink.name] += time.perf_counter() - started
-            self._count_untouched(sink.name, batch)
+        for name in self.sinks:
+            self._count_untouched(name, batch)
 
     def _count_untouched(self, sink: str, batch: TableBatch) -> None:
         offered = {v.scope for v in batch.batch.versions}
@@ -251,6 +262,11 @@ class Work:
                 )  # fmt: skip
         tables = [s.table for s in self.specs]
         self.stores.quality.record_check_results(tables, [p.entity for p in judged.values()], results)
+
+
+def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:
+    started = time.perf_counter()
+    return sink.merge(batch.spec, batch.batch), time.perf_counter() - started
 
 
 def entities_of_dates(

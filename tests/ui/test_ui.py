@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import DAYS, Ui
+from .conftest import DAYS, Ui
 
 GROUP = "/locations/mlb_platform/asset-groups/game"
 PLAYS = "/assets/game/live_game_plays"
@@ -118,4 +118,5 @@ def test_the_graph_goes_from_the_raw_table_to_every_table(ui: Ui, page: Page) ->
     top, bottom = min(b["y"] for b in boxes if b), max(b["y"] for b in boxes if b)
     folder = os.environ.get("MLB_SCREENSHOTS")
     if folder:
-        page.screenshot(path=Path(folder) / "asset_graph.png", clip={"x": 330, "y": top - 20, "width": 620, "height": bottom - top + 165})
+        clip = {"x": 330, "y": top - 20, "width": 620, "height": bottom - top + 165}
+        page.screenshot(path=Path(folder) / "asset_graph.png", clip=clip)
