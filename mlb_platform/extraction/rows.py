@@ -22,7 +22,7 @@ def _member(base: str, steps: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class _Element:
-    """One level of the explode chain: SQL of its element, key and position, and of the position of the first equal one."""
+    """One level of the explode chain: SQL of its element, key, position, and position of the first equal one."""
 
     value: str
     key: str = "CAST(NULL AS STRING)"

@@ -1,4 +1,4 @@
-"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`, `$first_position`."""
+"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`, …"""
 
 from __future__ import annotations
 
