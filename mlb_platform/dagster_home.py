@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import yaml
 from dagster import DagsterInstance
+from dagster._core.instance.ref import InstanceRef
 from psycopg import sql
 
 from mlb_platform.settings import PROJECT_ROOT, Settings
@@ -92,11 +93,14 @@ def prepare_dagster_home(settings: Settings, postgres: Postgres) -> Path:
 def open_instance(settings: Settings, postgres: Postgres) -> Iterator[DagsterInstance]:
     """Give the platform's Dagster instance, whatever the environment says.
 
-    Its connections are kept and its materializations are written in batches, as by default neither is.
+    Its connections are kept and its materializations are written in batches, as by default neither is. What a run
+    prints is left to the terminal: capturing it takes four processes a run.
     """
     home = prepare_dagster_home(settings, postgres)
     os.environ.setdefault(BATCH_SIZE, EVENTS_PER_BATCH)
-    with DagsterInstance.from_config(str(home)) as instance:
+    quiet = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    reference = InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet})
+    with DagsterInstance.from_ref(reference) as instance:
         instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         yield instance
 

@@ -66,7 +66,23 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run `mlb` with the arguments of the process."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    _end_java()
+    sys.exit(code)
+
+
+def _end_java() -> None:
+    """End the Java that Spark left: one that was interrupted while starting would stay for ever."""
+    if "pyspark" not in sys.modules:
+        return
+    import psutil
+
+    for child in psutil.Process().children():
+        try:
+            if child.name().startswith("java"):
+                child.terminate()
+        except psutil.Error:
+            continue
 
 
 if __name__ == "__main__":

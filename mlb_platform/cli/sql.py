@@ -7,7 +7,8 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
@@ -20,6 +21,8 @@ from mlb_platform.cli.console import grid, note, say, stdout
 from mlb_platform.cli.context import platform, settings
 
 if TYPE_CHECKING:
+    from psycopg import Cursor
+
     from mlb_platform.platform import Platform
     from resources.errors import PlatformError
 
@@ -70,9 +73,8 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
         with made.postgres.connect(autocommit=True) as connection:
             connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
             connection.execute("SET default_transaction_read_only = on")
-            with connection.cursor() as cursor:
-                # row by row: what is not shown is not kept in memory
-                rows = cursor.stream(query.encode())
+            # row by row: what is not shown is not kept in memory
+            with connection.cursor() as cursor, closing(_stream(cursor, query)) as rows:
                 first = next(rows, None)
                 if first is None:  # an empty stream does not tell its columns
                     cursor.execute(query.encode())
@@ -88,6 +90,10 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
     except psycopg.Error as error:
         hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
         raise _failure(f"PostgreSQL: {error.diag.message_primary or error}{hint}") from error
+
+
+def _stream(cursor: Cursor[tuple[Any, ...]], query: str) -> Generator[tuple[Any, ...], None, None]:
+    yield from cursor.stream(query.encode())
 
 
 def _chain(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:

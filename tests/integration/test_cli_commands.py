@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 NAME = "small/game_v1"
+ROOT = Path(__file__).parents[2]
 
 
 class Shell:
@@ -220,3 +223,12 @@ def test_db_commands_on_an_external_server(mlb: Shell, database: Postgres) -> No
     for command in ("start", "stop"):
         assert mlb("db", command) == 1
         assert "MLB_DATABASE_URL names an external server" in mlb.err
+
+
+def test_a_reader_that_stops_early_is_no_failure(mlb: Shell) -> None:
+    """`mlb sql … | head` ends at once, without a word."""
+    command = (
+        f"{sys.executable} -m mlb_platform.cli.main sql 'SELECT generate_series(1, 300000)' --format csv | head -2"
+    )
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
+    assert done.stdout.split() == ["generate_series", "1"] and done.stderr == ""

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mlb_platform.dagster_home import merged_environment, prepare_dagster_home, ui_commands
 from mlb_platform.ingestion.captures_folder import ingest_folder
@@ -112,6 +112,7 @@ def wait_until_loaded(ui: Ui, processes: list[subprocess.Popen[bytes]], seconds:
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     program = chromium()
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield opened
