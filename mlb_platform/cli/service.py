@@ -59,11 +59,11 @@ def ui(
         free = next((p for p in range(port + 1, min(port + 100, 65536)) if is_free(p)), None)
         offer = "" if free is None else f"; {free} is free: mlb ui --port {free} (or make ui PORT={free})"
         raise PlatformError(f"port {port} is in use{offer}")
-    from mlb_platform.dagster_home import daemon_command, dagster_environment, prepare_dagster_home, webserver_command
+    from mlb_platform.dagster_home import merged_environment, prepare_dagster_home, ui_commands
     from mlb_platform.platform import Platform
 
     home = prepare_dagster_home(s, Platform(s).postgres)
-    environment = {**os.environ, **dagster_environment(s)}
+    environment = merged_environment(s, os.environ)
     log = s.logs / "dagster.log"
     note(f"starting the Dagster UI and its daemon (log: {log}) …")
     with log.open("ab") as output:
@@ -72,7 +72,7 @@ def ui(
                 command, env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )
-            for command in (webserver_command(port, host), daemon_command())
+            for command in ui_commands(s, port, host)
         ]  # fmt: skip
         _watch(children, log, host, port)
 

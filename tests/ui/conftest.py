@@ -59,6 +59,29 @@ class Ui:
         runs = self.ask("{runsOrError {... on Runs {results {status}}}}")["runsOrError"]["results"]
         return [run["status"] for run in runs]
 
+    def runs(self) -> list[dict[str, Any]]:
+        """Return status and partition of every run, newest first."""
+        answer = self.ask("{runsOrError {... on Runs {results {status tags {key value}}}}}")
+        return [
+            {
+                "status": run["status"],
+                "partition": next((t["value"] for t in run["tags"] if t["key"] == "dagster/partition"), None),
+            }
+            for run in answer["runsOrError"]["results"]
+        ]
+
+    def wait_for_quiet(self, seconds: float = 45, patience: float = 600) -> None:
+        """Wait until for so many seconds, longer than two ticks, no run was asked for or under way."""
+        deadline, since, known = time.monotonic() + patience, time.monotonic(), -1
+        while time.monotonic() < deadline:
+            found = self.statuses()
+            if len(found) != known or not set(found) <= {"SUCCESS", "FAILURE", "CANCELED"}:
+                since, known = time.monotonic(), len(found)
+            if time.monotonic() - since > seconds:
+                return
+            time.sleep(1)
+        raise AssertionError(f"runs go on and on: {self.statuses()}")
+
     def wait_for_runs(self, number: int, seconds: float = 420) -> None:
         """Wait until so many runs have succeeded; fail as soon as one does not."""
         deadline = time.monotonic() + seconds

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import orjson
 import pytest
 from playwright.sync_api import Page, expect
 
-from .conftest import DAYS, Ui
+from mlb_platform.ingestion.gate import Request, admit, gate_spec
+from mlb_platform.sensors.raw_rows import sensor_name
+from mlb_platform.simulator import later_capture, simulate_games
+from resources.raw_store import RawCapture
+
+from .conftest import DAYS, FIRST, Ui
 
 GROUP = "/locations/mlb_platform/asset-groups/game"
 PLAYS = "/assets/game/live_game_plays"
@@ -72,6 +78,29 @@ def test_a_failed_check_shows_sample_rows(ui: Ui, page: Page) -> None:
     expect(page.get_by_text("Passed (2)", exact=True)).to_be_visible()
     page.get_by_text("Overview").last.click()
     expect(page.get_by_text('"batter_id": -5').first).to_be_visible()
+
+
+def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page: Page) -> None:
+    """With the daemon running, what is merged asks for nothing, and a new capture for a run of its date."""
+    mapping = ui.platform.registry.get(MAPPING)
+    answer = ui.ask(
+        'mutation {startSensor(sensorSelector: {repositoryLocationName: "mlb_platform", '
+        'repositoryName: "__repository__", '
+        f'sensorName: "{sensor_name(mapping)}"}}) {{__typename}}}}'
+    )
+    assert answer["startSensor"]["__typename"] == "Sensor"
+    ui.wait_for_quiet()
+    before = ui.runs()
+    capture = list(simulate_games(16, FIRST, seed=3))[15]
+    assert capture.official_date == DAYS[1]
+    later = later_capture(capture, "correction")
+    admitted = admit(orjson.dumps(later.payload), Request("the test", later.captured_at), gate_spec(mapping))
+    assert isinstance(admitted, RawCapture)
+    ui.platform.raw.insert(mapping.config.source.raw_table, admitted)
+    ui.wait_for_runs(sum(r["status"] == "SUCCESS" for r in before) + 1)
+    ui.wait_for_quiet()
+    new = ui.runs()[: len(ui.runs()) - len(before)]
+    assert [r["partition"] for r in new] == [DAYS[1].isoformat()]
 
 
 def test_the_columns_of_a_table_show_where_they_come_from(ui: Ui, page: Page) -> None:
