@@ -80,8 +80,8 @@ class Ours:
         started = time.perf_counter()
         report = self.transformation().run(start_date=first, end_date=last)
         total = time.perf_counter() - started
-        seconds = {name: report.seconds[name] for name in ("compute", "postgres", "delta")}
-        return OurRun(report, {**seconds, "other": total - sum(seconds.values()), "end to end": total})
+        seconds = {name: report.seconds[name] for name in ("compute", "postgres", "delta", "merge")}
+        return OurRun(report, {**seconds, "other": total - seconds["compute"] - seconds["merge"], "end to end": total})
 
     def phases(self, first: date, last: date) -> dict[str, float]:
         """Return seconds of reading, parsing, projecting and judging, each less what comes before it.

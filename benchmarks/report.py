@@ -30,7 +30,7 @@ _ROWS = (
     ("rows in hand", "compute", "walk"),
     ("merge PostgreSQL", "postgres", None),
     ("merge Delta", "delta", None),
-    ("merge both", "merge", "merge"),
+    ("merge both, at once", "merge", "merge"),
     ("plan, locks, notes", "other", None),
     ("create tables", "create tables", "create tables"),
     ("end to end, first", "end to end, first", "end to end, first"),
@@ -56,9 +56,6 @@ def figures(workload: Workload) -> list[tuple[str, float | None, float | None]]:
     found = []
     for label, our, their in _ROWS:
         ours, theirs = workload.median("ours", our), workload.median("handwritten", their) if their else None
-        if our == "merge":
-            parts = [workload.median("ours", sink) for sink in ("postgres", "delta")]
-            ours = sum(part for part in parts if part is not None) if any(parts) else None
         if ours is not None:
             found.append((label, ours, theirs))
     return found

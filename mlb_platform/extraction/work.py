@@ -219,8 +219,10 @@ class Work:
     def write(self, batch: TableBatch) -> None:
         """Merge one batch into every sink and add the counts, those of captures merged before included."""
         if batch.batch.versions:
+            started = time.perf_counter()
             with ThreadPoolExecutor(len(self.stores.sinks), "sink") as threads:
                 results = list(threads.map(lambda sink: _timed_merge(sink, batch), self.stores.sinks))
+            self.report.seconds["merge"] += time.perf_counter() - started
             for sink, (result, seconds) in zip(self.stores.sinks, results, strict=True):
                 batch.report.add(sink.name, result.counts, result.by_partition)
                 batch.report.stale.setdefault(sink.name, []).extend(result.stale)
