@@ -111,7 +111,7 @@ class _Task:
 
     def _dates_of(self, work: Work) -> set[date]:
         tables = self.transformation.tables
-        return {d for p in work.plans.values() for d in dates_of(p, work.states, tables, work.sinks)}  # type: ignore[arg-type]
+        return {d for p in work.plans.values() for d in dates_of(p, work.states, tables, work.sinks)}
 
     def _whole_dates(self, dates: Sequence[date]) -> set[date]:
         """Return the dates all of whose entities are in this run: only those are materialized by it."""

@@ -80,7 +80,7 @@ def find_pending(
         chosen = set(entities)
     states = {key: {e: s for e, s in known.items() if e in chosen} for key, known in states.items()}
     records = stores.quality.quarantined(raw_table, released=True)
-    held, _ = held_ids(records, specs)
+    held = held_ids(records, specs)
     pending = Pending(plan_entities(rows, held), states, captures=len(rows))
     raw_dates: dict[str, set[date | None]] = defaultdict(set)
     for row in rows:

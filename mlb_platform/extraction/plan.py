@@ -33,17 +33,14 @@ class EntityPlan:
         self.passed_over.append(self.candidates.pop(0))
 
 
-def held_ids(records: Iterable[QuarantineRecord], specs: Sequence[MergeSpec]) -> tuple[set[int], set[int]]:
-    """Return (raw ids held by rules as they are now for these tables, raw ids released by hand)."""
+def held_ids(records: Iterable[QuarantineRecord], specs: Sequence[MergeSpec]) -> set[int]:
+    """Return the raw ids held by rules as they are now for these tables, and not released by hand."""
     hashes = {s.table: s.derivation_hash for s in specs}
-    held: set[int] = set()
-    released: set[int] = set()
-    for r in records:
-        if r.released_at is not None:
-            released.add(r.raw_id)
-        elif r.table_name == "" or hashes.get(r.table_name) == r.derivation_hash:
-            held.add(r.raw_id)
-    return held, released
+    return {
+        r.raw_id
+        for r in records
+        if r.released_at is None and (r.table_name == "" or hashes.get(r.table_name) == r.derivation_hash)
+    }
 
 
 def plan_entities(rows: Iterable[RawRow], held: set[int]) -> dict[str, EntityPlan]:

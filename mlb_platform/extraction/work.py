@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from mlb_platform.extraction.collect import RAW_ID, TableRows
 from mlb_platform.extraction.extract import Extracted, Extractor
-from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, is_merged, needs_work, plan_entities
+from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, needs_work, plan_entities
 from mlb_platform.extraction.report import HeldCapture, RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
@@ -29,6 +29,7 @@ from resources.merge import (
     MergeCounts,
     MergeResult,
     MergeSpec,
+    ScopeState,
     ScopeVersion,
     Sink,
 )
@@ -58,7 +59,7 @@ class Work:
     stores: Stores
     specs: list[MergeSpec]
     plans: dict[str, EntityPlan]
-    states: dict[tuple[str, str], dict[str, object]]
+    states: dict[tuple[str, str], dict[str, ScopeState]]
     report: RunReport
     job: str
     full: bool
@@ -85,7 +86,7 @@ class Work:
         self.todo = [p for p in self.todo if p.newest is not None and p.newest.raw_id in self._good]
 
     def _still_needed(self, plan: EntityPlan) -> bool:
-        return self.full or needs_work(plan, self.specs, self.states, self.sinks)  # type: ignore[arg-type]
+        return self.full or needs_work(plan, self.specs, self.states, self.sinks)
 
     def _compute_some(self, plans: list[EntityPlan]) -> list[EntityPlan]:
         started = time.perf_counter()
@@ -242,8 +243,8 @@ class Work:
         for entity in self.plans:
             state = states.get(entity)
             if state is not None and entity not in offered:
-                day = state.partition  # type: ignore[attr-defined]
-                by_date[day] = by_date.get(day, MergeCounts()) + MergeCounts(source_rows=state.rows)  # type: ignore[attr-defined]
+                day = state.partition
+                by_date[day] = by_date.get(day, MergeCounts()) + MergeCounts(source_rows=state.rows)
         total = MergeCounts()
         for counts in by_date.values():
             total = total + counts
@@ -308,9 +309,9 @@ def open_work(
         states = {(k.name, s.table): dict(k.state(s, entities)) for k in stores.sinks for s in specs}
         rows: list[RawRow] = stores.raw.rows(raw_table, entity_keys=entities)
         records = stores.quality.quarantined(raw_table, [r.raw_id for r in rows], released=True)
-        held, _ = held_ids(records, specs)
+        held = held_ids(records, specs)
         plans = plan_entities(rows, set() if full else held)
-        work = Work(mapping, stores, specs, plans, states, report, job, full)  # type: ignore[arg-type]
+        work = Work(mapping, stores, specs, plans, states, report, job, full)
         work.todo = [p for p in plans.values() if work._still_needed(p) and p.newest is not None]
         _report_moves(work, set(dates))
         report.seconds["plan"] += time.perf_counter() - started
@@ -323,9 +324,6 @@ def _report_moves(work: Work, dates: set[date]) -> None:
     for plan in work.plans.values():
         target = plan.newest.partition_date if plan.newest else None
         tables = [s.table for s in work.specs]
-        for old in sorted(dates_of(plan, work.states, tables, work.sinks)):  # type: ignore[arg-type]
+        for old in sorted(dates_of(plan, work.states, tables, work.sinks)):
             if old != target and (not dates or old in dates):
                 work.report.moved.append((plan.entity, old, target))
-
-
-__all__ = ["TableBatch", "Work", "entities_of_dates", "is_merged", "open_work"]
