@@ -1,25 +1,16 @@
-"""Captures of simulated games: at the end, during play, before it, and written out as a captures folder."""
+"""Captures of simulated games: at the end, during play and before it."""
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-
-import orjson
 
 from mlb_platform.simulator.feed import State, capture_time, make_feed
 from mlb_platform.simulator.game import Game, play_game
 from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.schedule import schedule
 from mlb_platform.simulator.unfinished import unfinished_play
-
-INDEX_COLUMNS = (
-    "path", "endpoint", "method", "id", "captured_at", "captured_at_basis", "season", "game_type", "state", "plays",
-    "bytes",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,35 +61,3 @@ def preview_capture(capture: SimulatedCapture, hours: float = 6) -> SimulatedCap
     """Give the capture of the same game so many hours before its start: no line-ups, no plays."""
     when = capture.game.scheduled.start - timedelta(hours=hours)
     return make_capture(capture.game, "Preview", when)
-
-
-def write_captures_folder(captures: Iterable[SimulatedCapture], folder: Path) -> int:
-    """Write captures as gzipped JSON with an INDEX.tsv (replacing it) and give how many were written."""
-    target = folder / "game" / "live_game_v1"
-    target.mkdir(parents=True, exist_ok=True)
-    rows = ["\t".join(INDEX_COLUMNS)]
-    for capture in captures:
-        body = orjson.dumps(capture.payload)
-        name = f"{capture.game_pk}_{capture.captured_at:%Y%m%d_%H%M%S}_simulated.json.gz"
-        (target / name).write_bytes(gzip.compress(body, compresslevel=6, mtime=0))
-        rows.append("\t".join(_index_row(capture, name, len(body))))
-    (folder / "INDEX.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return len(rows) - 1
-
-
-def _index_row(capture: SimulatedCapture, name: str, size: int) -> tuple[str, ...]:
-    game_data = capture.payload["gameData"]
-    status = game_data["status"]
-    return (
-        f"game/live_game_v1/{name}",
-        "game",
-        "live_game_v1",
-        str(capture.game_pk),
-        f"{capture.captured_at:%Y-%m-%dT%H:%M:%SZ}",
-        "feed timeStamp",
-        game_data["game"]["season"],
-        game_data["game"]["type"],
-        f"{status['abstractGameState']}/{status['detailedState']}",
-        str(len(capture.payload["liveData"]["plays"]["allPlays"])),
-        str(size),
-    )

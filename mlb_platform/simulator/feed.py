@@ -129,7 +129,7 @@ def _game_data(game: Game, state: State, tally: Tally | None) -> Json:
     result: Json = {
         "game": {
             "pk": scheduled.pk,
-            "type": "R",
+            "type": scheduled.series.game_type if scheduled.series is not None else "R",
             "doubleHeader": scheduled.doubleheader,
             "id": f"{day:%Y/%m/%d}/{away.abbreviation.lower()}sim-{home.abbreviation.lower()}sim-{game_number}",
             "gamedayType": "P",

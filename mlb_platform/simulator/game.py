@@ -60,7 +60,7 @@ def _play_half(state: GameState) -> None:
                 play.action("game_advisory", "Game Advisory", f"Status: {text}.", play.batter, seconds=0.5)
         if first:
             substitutions.before_half(play)
-            if state.inning > REGULATION:
+            if state.inning > REGULATION and state.scheduled.series is None:  # not in the postseason
                 _place_runner(play)
         substitutions.before_batter(play)
         play_out(play)

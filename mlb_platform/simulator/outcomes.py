@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlb_platform.simulator.batted_balls import BattedBall
 from mlb_platform.simulator.people import FIELDER_NAMES, Json
-from mlb_platform.simulator.play_builder import PlayBuilder, credit
+from mlb_platform.simulator.play_builder import PlayBuilder, credit, throw_in
 from mlb_platform.simulator.runners import Movement
 
 _HITS = (("Single", "single"), ("Double", "double"), ("Triple", "triple"), ("Home Run", "home_run"))
@@ -125,7 +125,7 @@ def _runners_on_hit(play: PlayBuilder, move: Movement, bases: int, ball: BattedB
         if not runs_home or game.half_over:
             move.advance(1, 2, "r_adv_force" if forced[1] else "r_adv_play")
         elif bases == 1 and ball.fielder in "789" and (game.outs < 2 or game.bases[0] is None) and rng.random() < 0.06:
-            throw = [credit(game.fielding, ball.fielder, "f_assist_of"), credit(game.fielding, "2", "f_putout")]
+            throw = [*throw_in(game.fielding, ball.fielder), credit(game.fielding, "2", "f_putout")]
             move.out(1, "4B", "r_thrown_out", throw, ("Runner Out", "other_out"))
             note = f" {second.player.name} out at home on the throw."
         elif forced[1]:
@@ -232,7 +232,7 @@ def _air_out(play: PlayBuilder, ball: BattedBall) -> Outcome:
         move = Movement(play, "Double Play", "double_play")
         move.batter_out(caught)
         out_name = game.bases[0].player.name
-        back = [credit(game.fielding, code, "f_assist_of" if code in "789" else "f_assist")] if code != "3" else []
+        back = throw_in(game.fielding, code) if code != "3" else []
         move.out(0, "1B", "r_doubled_off", [*back, credit(game.fielding, "3", "f_putout")])
         text = f"{name} lines into a double play, {_fielder(play, code)} doubles off {out_name} at 1st."
         return Outcome("Double Play", "double_play", text)

@@ -11,6 +11,12 @@ from mlb_platform.simulator.people import POSITIONS, Json, Player, side
 from mlb_platform.simulator.pitches import CALL_OBJECTS, CALLS, Location, pitch_data, pitch_details
 
 
+def throw_in(defence: Side, code: str) -> list[Json]:
+    """Give the credits of a fielder who throws to a base: an outfielder's assist is listed under both its names."""
+    kinds = ("f_assist", "f_assist_of") if code in "789" else ("f_assist",)
+    return [credit(defence, code, kind) for kind in kinds]
+
+
 def credit(defence: Side, code: str, kind: str) -> Json:
     """Give the credit of the fielder at a position: `f_putout`, `f_assist`, `f_fielding_error` ..."""
     return {"player": defence.fielders[code].link, "position": POSITIONS[code], "credit": kind}
@@ -113,9 +119,8 @@ class PlayBuilder:
             row["pfxId"] = f"{self.game.first_pitch + timedelta(seconds=self.game.clock):%y%m%d_%H%M%S}"
 
     def no_pitch(self, code: str, violator: Player | None = None) -> None:
-        """Add an automatic ball or strike; the count must already be the one after it."""
+        """Add an automatic ball or strike; the count must already be the one after it. It is no pitch: no number."""
         self.pitch_index.append(len(self.events))
-        self.pitch_number += 1
         description, in_play, strike, ball = CALLS[code]
         details: Json = {
             "call": CALL_OBJECTS[code],
@@ -212,7 +217,7 @@ class PlayBuilder:
             "pitchHand": side(pitcher.throws),
         }
         for name, runner in zip(("postOnFirst", "postOnSecond", "postOnThird"), on_base, strict=True):
-            if runner is not None:
+            if runner is not None and game.outs < 3:
                 matchup[name] = runner.player.ref
         matchup |= {
             "batterHotColdZones": [],

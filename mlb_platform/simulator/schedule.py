@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 
 from mlb_platform.simulator.clubs import CLUBS, Club
@@ -12,7 +14,32 @@ from mlb_platform.simulator.clubs import CLUBS, Club
 GAMES_PER_DATE = 15
 _EPOCH = date(1900, 1, 1)
 _FIRST_PK = 1_000_000
+_PKS_PER_DATE = 20
 _LOCAL_STARTS = ((13, 10), (18, 40), (13, 10), (18, 40), (19, 10), (18, 35), (12, 35), (19, 40))
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A game's place in a postseason series; `away_wins` and `home_wins` are those before the game."""
+
+    id: str
+    number: int
+    game: int
+    games: int
+    description: str
+    game_description: str
+    away_wins: int = 0
+    home_wins: int = 0
+
+    @property
+    def game_type(self) -> str:
+        """Give F, D, L or W."""
+        return self.id[0]
+
+    @property
+    def if_necessary(self) -> bool:
+        """Say whether the game is played only if nobody has won the series before."""
+        return self.game > self.games // 2 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +56,12 @@ class ScheduledGame:
     start: datetime
     local_start: datetime
     moved_from: date | None = None
+    series: Series | None = None
+
+    @property
+    def first_day(self) -> date:
+        """Give the date for which the game got its id; moving it does not change that."""
+        return _EPOCH + timedelta(days=(self.pk - _FIRST_PK) // _PKS_PER_DATE)
 
     @property
     def makeup_of(self) -> date | None:
@@ -58,6 +91,31 @@ def _pairs(day: date) -> list[tuple[Club, Club]]:
     return pairs[shift:] + pairs[:shift]
 
 
+def game_pk(day: date, position: int) -> int:
+    """Give the id of a game by its date and position; the fifteen regular ones are followed by room for five more."""
+    return _FIRST_PK + (day - _EPOCH).days * _PKS_PER_DATE + position
+
+
+@lru_cache(maxsize=64)
+def games_of_pairs(day: date) -> dict[frozenset[int], int]:
+    """Give how many games each pairing of a date plays, by the ids of its clubs."""
+    return dict(Counter(frozenset((game.home.id, game.away.id)) for game in games_on(day)))
+
+
+def series_place(game: ScheduledGame) -> tuple[int, int, int]:
+    """Give the number of the series in the season, the game's number in it, and how many games the series has."""
+    if game.series is not None:
+        return game.series.number, game.series.game, game.series.games
+    day = game.first_day
+    turn = day.toordinal() // 3
+    pair = frozenset((game.home.id, game.away.id))
+    days = [date.fromordinal(turn * 3 + n) for n in range(3)]
+    counts = [games_of_pairs(d).get(pair, 0) for d in days]
+    before = sum(counts[: days.index(day)])
+    number = max(1, turn - date(day.year, 3, 28).toordinal() // 3 + 1)
+    return number, before + game.game_number, sum(counts)
+
+
 def games_on(day: date) -> list[ScheduledGame]:
     """Give the fifteen games of a date, in order of their position."""
     pairs = _pairs(day)
@@ -70,7 +128,7 @@ def games_on(day: date) -> list[ScheduledGame]:
         doubled = [(home, away, 1, kind), (home, away, 2, kind)]
         slots = [(*pairs[0], 1, "N"), *doubled, *((h, a, 1, "N") for h, a in pairs[2:14])]
     games = []
-    first_pk = _FIRST_PK + (day - _EPOCH).days * 20
+    first_pk = game_pk(day, 0)
     for position, (home, away, number, double) in enumerate(slots):
         hour, minute = _LOCAL_STARTS[(position + day.toordinal()) % len(_LOCAL_STARTS)]
         if double != "N":

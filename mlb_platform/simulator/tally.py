@@ -45,33 +45,32 @@ def tally_plays(away: StartingSide, home: StartingSide, plays: Iterable[Json], f
     """Count plays, in order, from the two starting line-ups; `final` says whether the game ended with the last."""
     tally = Tally(_begin(away), _begin(home), tuple(plays))
     half: tuple[int, bool] | None = None
-    on_base = 0
+    at: dict[int, str] = {}  # who is on which base
     lead = 0  # of the home side
     outs = 0
-    scoring_position = False
     for play in tally.plays:
         about = play["about"]
         top = about["isTopInning"]
         batting, fielding = tally.side(not top), tally.side(top)
         if (about["inning"], top) != half:
-            _leave_on_base(tally, half, on_base)
-            half, on_base, outs, scoring_position = (about["inning"], top), 0, 0, False
+            _leave_on_base(tally, half, len(at))
+            half, outs = (about["inning"], top), 0
+            at.clear()
             batting.inning(about["inning"])
             fielding.inning(about["inning"])
         for event in play["playEvents"]:
             if event["type"] == "action":
-                _action(tally, event, batting, fielding, lead if top else -lead, on_base)
+                _action(tally, event, batting, fielding, lead if top else -lead, len(at))
         _count_pitches(play, fielding)
-        _count_result(play, batting, fielding, outs, scoring_position)
+        scoring_position = not {"2B", "3B"}.isdisjoint(at.values())
+        _move(at, play)
+        _count_result(play, batting, fielding, outs, scoring_position, list(at.values()))
         _count_rows(play, batting, fielding)
         review = play.get("reviewDetails")
         if review is not None:
             challenger = tally.home if review["challengeTeamId"] == tally.home.start.club.id else tally.away
             challenger.challenges_used += 1
             challenger.challenges_lost += not review["isOverturned"]
-        matchup = play["matchup"]
-        on_base = sum(key in matchup for key in ("postOnFirst", "postOnSecond", "postOnThird"))
-        scoring_position = "postOnSecond" in matchup or "postOnThird" in matchup
         outs = play["count"]["outs"]
         result = play["result"]
         lead = result["homeScore"] - result["awayScore"]
@@ -80,11 +79,23 @@ def tally_plays(away: StartingSide, home: StartingSide, plays: Iterable[Json], f
         for side in (tally.away, tally.home):
             side.appearances[-1].left_lead = lead if side is tally.home else -lead
     if final or outs == 3:
-        _leave_on_base(tally, half, on_base)
+        _leave_on_base(tally, half, len(at))
     for side in (tally.away, tally.home):
         for line in side.fielding.values():
             line["chances"] = line["putOuts"] + line["assists"] + line["errors"]
     return tally
+
+
+def _move(at: dict[int, str], play: Json) -> None:
+    """Bring the runners to where a play leaves them."""
+    for event in play["playEvents"]:
+        if event.get("position", {}).get("code") == "12":
+            at[event["player"]["id"]] = at.pop(event["replacedPlayer"]["id"])
+    for row in play["runners"]:
+        runner, end = row["details"]["runner"]["id"], row["movement"]["end"]
+        at.pop(runner, None)
+        if end is not None and end != "score":
+            at[runner] = end
 
 
 def _leave_on_base(tally: Tally, half: tuple[int, bool] | None, on_base: int) -> None:
@@ -148,7 +159,9 @@ def _count_pitches(play: Json, fielding: SideTally) -> None:
     line["balls"] += thrown - strikes
 
 
-def _count_result(play: Json, batting: SideTally, fielding: SideTally, outs: int, in_position: bool) -> None:
+def _count_result(
+    play: Json, batting: SideTally, fielding: SideTally, outs: int, in_position: bool, left: list[str]
+) -> None:
     if not play["about"]["isComplete"]:
         return
     kind = play["result"]["eventType"]
@@ -206,10 +219,9 @@ def _count_result(play: Json, batting: SideTally, fielding: SideTally, outs: int
     if rbi and outs == 2:
         batting.two_out_rbi[batter_id] = batting.two_out_rbi.get(batter_id, 0) + rbi
     if any(row["movement"]["isOut"] and row["details"]["runner"]["id"] == batter_id for row in play["runners"]):
-        left = sum(key in matchup for key in ("postOnFirst", "postOnSecond", "postOnThird"))
-        line["leftOnBase"] += left
+        line["leftOnBase"] += len(left)
         if outs == 2:
-            last = sum(key in matchup for key in ("postOnSecond", "postOnThird"))
+            last = sum(base in ("2B", "3B") for base in left)
             if last:
                 batting.left_scoring_two_out[batter_id] = batting.left_scoring_two_out.get(batter_id, 0) + last
     if "double_play" in kind:
@@ -250,7 +262,7 @@ def _count_rows(play: Json, batting: SideTally, fielding: SideTally) -> None:
             glove = fielding.fielding[credit["player"]["id"]]
             if what == "f_putout":
                 glove["putOuts"] += 1
-            elif what in ("f_assist", "f_assist_of"):
+            elif what == "f_assist":  # an outfielder's is listed as f_assist_of too
                 glove["assists"] += 1
             elif what in _ERRORS:
                 glove["errors"] += 1

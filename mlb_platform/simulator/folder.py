@@ -1,0 +1,74 @@
+"""A captures folder of simulated responses: gzipped JSON by endpoint and method, and the INDEX.tsv that names them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+
+import orjson
+
+from mlb_platform.simulator.captures import SimulatedCapture
+from mlb_platform.simulator.response import SimulatedResponse
+from mlb_platform.simulator.sample import feeds, responses
+
+INDEX_COLUMNS = (
+    "path", "endpoint", "method", "id", "captured_at", "captured_at_basis", "season", "game_type", "state", "plays",
+    "bytes",
+)  # fmt: skip
+_LONGEST = 40
+
+
+def write_captures_folder(captures: Iterable[SimulatedCapture], folder: Path, *, every_endpoint: bool = False) -> int:
+    """Write captured feeds with an INDEX.tsv (replacing it) and give how many files were written.
+
+    `every_endpoint` adds what the other endpoints would have answered (`sample.responses`).
+    """
+    return write_responses_folder(responses(captures) if every_endpoint else feeds(captures), folder)
+
+
+def write_responses_folder(found: Iterable[SimulatedResponse], folder: Path) -> int:
+    """Write responses with an INDEX.tsv (replacing it) and give how many were written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ["\t".join(INDEX_COLUMNS)]
+    made: set[str] = set()
+    for response in found:
+        body = orjson.dumps(response.payload)
+        path = _path(response, made)
+        made.add(path)
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.compress(body, compresslevel=6, mtime=0))
+        rows.append("\t".join(_index_row(response, path, len(body))))
+    (folder / "INDEX.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return len(rows) - 1
+
+
+def _path(response: SimulatedResponse, made: set[str]) -> str:
+    """Give a name by id and time that none of those made has."""
+    name = response.id
+    if len(name) > _LONGEST:
+        ids = name.split(",")
+        name = f"{ids[0]}-{ids[-1]}_{len(ids)}"
+    stem = f"{response.endpoint}/{response.method}/{name}_{response.captured_at:%Y%m%d_%H%M%S}"
+    number, path = 1, f"{stem}_simulated.json.gz"
+    while path in made:
+        number += 1
+        path = f"{stem}_{number}_simulated.json.gz"
+    return path
+
+
+def _index_row(response: SimulatedResponse, path: str, size: int) -> tuple[str, ...]:
+    return (
+        path,
+        response.endpoint,
+        response.method,
+        response.id,
+        f"{response.captured_at:%Y-%m-%dT%H:%M:%SZ}",
+        response.basis,
+        response.season,
+        response.game_type,
+        response.state,
+        response.count,
+        str(size),
+    )
