@@ -68,6 +68,7 @@ check: $(INSTALLED)
 	@$(BIN)/lint-imports
 	@$(BIN)/mlb mapping lint
 	@$(BIN)/mlb mapping schema --check
+	@$(BIN)/mlb mapping diff --check
 
 clean:
 	@if [ -x $(BIN)/mlb ] && [ -d "$$MLB_HOME/postgres" ]; then $(BIN)/mlb db stop || true; fi

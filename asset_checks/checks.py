@@ -16,11 +16,12 @@ from dagster import (
 )
 from dagster._utils.warnings import PreviewWarning
 
-from asset_checks.evaluate import CHECK_NAMES, ERROR_RULES, PARITY, WARN_RULES, evaluate
+from asset_checks.evaluate import CHECK_NAMES, ERROR_RULES, PARITY, RELATIONSHIPS, WARN_RULES, evaluate
 from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
 
 MANY_DATES = 2
@@ -29,6 +30,7 @@ _DESCRIPTIONS = {
     ERROR_RULES: "Fails for a date where a newer capture is held back because it breaks a rule of severity error.",
     WARN_RULES: "Rules of severity warn and values that do not fit their type: counted, with sample rows.",
     PARITY: "PostgreSQL and Delta hold the same number of rows, as many as were merged, and no key twice.",
+    RELATIONSHIPS: "Every row that names a row of another table finds it there; orphans are counted by game.",
 }
 
 
@@ -38,6 +40,9 @@ def check_specs(target: ResolvedTarget, partitions: PartitionsDefinition[Any]) -
         ERROR_RULES: [r.label for r in target.rules if r.severity == "error"],
         WARN_RULES: [r.label for r in target.rules if r.severity == "warn"],
         PARITY: [],
+        RELATIONSHIPS: [
+            f"{', '.join(r.from_fields)} -> {r.to_table}({', '.join(r.to_fields)})" for r in target.relationships
+        ],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PreviewWarning)
@@ -47,25 +52,24 @@ def check_specs(target: ResolvedTarget, partitions: PartitionsDefinition[Any]) -
                 asset=table_key(target.name),
                 description=_DESCRIPTIONS[name],
                 blocking=name == PARITY,
-                partitions_def=partitions,
+                partitions_def=partitions if target.partition else None,
                 metadata={"rules": rules[name]} if rules[name] else None,
             )
             for name in CHECK_NAMES
+            if name != RELATIONSHIPS or target.relationships
         ]
 
 
-def table_checks(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any]) -> AssetChecksDefinition | None:
-    """Return the checks of a mapping's dated tables; None when it has none."""
-    specs = [s for t in mapping.targets if t.partition for s in check_specs(t, partitions)]
-    if not specs:
-        return None
+def table_checks(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any]) -> AssetChecksDefinition:
+    """Return the checks of a mapping's tables."""
+    specs = [s for t in mapping.targets for s in check_specs(t, partitions)]
 
     @multi_asset_check(
         name=f"check_{python_name(mapping)}_tables",
         specs=specs,
         can_subset=True,
         required_resource_keys={PLATFORM},
-        description=f"Checks of the tables of {mapping.name}, by date.",
+        description=f"Checks of the tables of {mapping.name}{', by date' if mapping.partition else ''}.",
     )
     def checks(context: AssetCheckExecutionContext) -> Iterator[AssetCheckEvaluation | Output[None]]:
         yield from _check(context, mapping, specs)
@@ -78,7 +82,7 @@ def _check(
 ) -> Iterator[AssetCheckEvaluation | Output[None]]:
     """Record one verdict a date; an output for each check that does not stop what is downstream of its table."""
     op_context = context.op_execution_context
-    dates = dates_of_keys(op_context.partition_keys)
+    dates = list(dates_of_keys(op_context.partition_keys)) if mapping.partition else [None]
     selected = context.selected_asset_check_keys
     by_names: dict[frozenset[str], list[str]] = defaultdict(list)
     for target in mapping.targets:
@@ -86,10 +90,13 @@ def _check(
         if names:
             by_names[names].append(target.name)
     platform = getattr(op_context.resources, PLATFORM)
+    known = known_orphans(platform.settings.mappings)
     stopped = set()
     verdicts: list[AssetCheckEvaluation] = []
     for names, tables in by_names.items():
-        verdicts += evaluate(platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names))
+        verdicts += evaluate(
+            platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names), known=known
+        )
     verdicts = with_targets(op_context.instance, verdicts)
     in_bulk = [] if len(dates) < MANY_DATES else [v for v in verdicts if v.passed or not v.blocking]
     record_verdicts(op_context.instance, op_context.get_step_execution_context(), in_bulk)

@@ -14,7 +14,7 @@ from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedTarget
 from resources.lake import dataset, open_table
 
-Figures = dict[date, tuple[int, int]]
+Figures = dict[date | None, tuple[int, int]]
 """Rows and distinct keys by date."""
 
 
@@ -27,23 +27,25 @@ class TableCounts:
 
 
 def count_tables(
-    stores: Stores, lake: str, targets: Sequence[ResolvedTarget], dates: Sequence[date]
+    stores: Stores, lake: str, targets: Sequence[ResolvedTarget], dates: Sequence[date | None]
 ) -> dict[str, TableCounts]:
-    """Count the rows and distinct keys of these dates in both places, by table; a missing table has no rows."""
-    undated = [t.name for t in targets if t.partition is None]
-    if undated:
-        raise ValueError(f"{undated[0]} has no partition column to count by")
+    """Count the rows and distinct keys of these dates in both places, by table; a missing table has no rows.
+
+    All rows of a table without partition column are of the date None.
+    """
     with duckdb.connect(config={"threads": 2}) as connection:
         return {
             t.name: TableCounts(_in_postgres(stores, t, dates), _in_lake(connection, lake, t, dates)) for t in targets
         }
 
 
-def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date]) -> Figures:
-    day = sql.Identifier(str(target.partition))
+def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date | None]) -> Figures:
+    day: sql.Composable = sql.Identifier(target.partition) if target.partition else sql.SQL("NULL::date")
+    listed = [d for d in dates if d is not None]
+    within = sql.SQL("{} = ANY({})").format(day, sql.Literal(listed)) if target.partition else sql.SQL("true")
     key = sql.SQL(", ").join(sql.Identifier(name) for name in target.key)
-    query = sql.SQL("SELECT {0}, count(*), count(DISTINCT ({1})) FROM {2} WHERE {0} = ANY({3}) GROUP BY 1").format(
-        day, key, sql.Identifier(*target.name.split(".")), sql.Literal(list(dates))
+    query = sql.SQL("SELECT {0}, count(*), count(DISTINCT ({1})) FROM {2} WHERE {3} GROUP BY 1").format(
+        day, key, sql.Identifier(*target.name.split(".")), within
     )
     with stores.postgres.transaction() as connection:
         known = connection.execute("SELECT to_regclass(%s)", [target.name]).fetchone()
@@ -53,15 +55,16 @@ def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date]) 
 
 
 def _in_lake(
-    connection: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date]
+    connection: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date | None]
 ) -> Figures:
     table = open_table(lake, target.name)
     if table is None:
         return {}
-    day = f'"{target.partition}"'
+    day = f'"{target.partition}"' if target.partition else "NULL::DATE"
     key = ", ".join(f'"{name}"' for name in target.key)
-    listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates)
+    listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates if d is not None)
+    within = f"{day} IN ({listed})" if target.partition else "true"
     connection.register("lake_table", dataset(table))
-    query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {day} IN ({listed}) GROUP BY 1"
+    query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {within} GROUP BY 1"
     rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
     return {row[0]: (int(row[1]), int(row[2])) for row in rows}

@@ -12,12 +12,15 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, MetadataValue, Tab
 
 from asset_checks.counted import TableCounts, count_tables
 from asset_checks.recorded import DateRecord, HeldRule, read_records
+from asset_checks.relationships import RelationshipRecord, described, read_relationships
 from mlb_platform.assets.specs import table_key
+from mlb_platform.extraction.plan import lock_names
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.quality.known import KnownOrphan
 
-ERROR_RULES, WARN_RULES, PARITY = "error_rules", "warn_rules", "parity"
-CHECK_NAMES = (ERROR_RULES, WARN_RULES, PARITY)
+ERROR_RULES, WARN_RULES, PARITY, RELATIONSHIPS = "error_rules", "warn_rules", "parity", "relationships"
+CHECK_NAMES = (ERROR_RULES, WARN_RULES, PARITY, RELATIONSHIPS)
 SHOWN = 20
 """How many sample rows a verdict carries."""
 Rule = tuple[str, str, str, int, int]
@@ -31,19 +34,26 @@ def evaluate(
     lake: str,
     mapping: ResolvedMapping,
     tables: Sequence[str],
-    dates: Sequence[date],
+    dates: Sequence[date | None],
     names: Sequence[str] = CHECK_NAMES,
+    *,
+    known: Sequence[KnownOrphan] = (),
 ) -> Iterator[AssetCheckEvaluation]:
     """Give the verdict of every check named, for every table and date; the caller records them.
+
+    The date of tables without partition is None. `known` are orphans that the source itself leaves.
 
     Writers of these dates are waited for, and wait: both places of a table are looked at in the same state.
     """
     records = read_records(stores, mapping, tables, dates)
-    with stores.postgres.scope_locks(mapping.name, _scopes(stores, tables, dates) if PARITY in names else []):
+    scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
+    with stores.postgres.scope_locks(mapping.name, scopes):
         if PARITY in names:  # again: what was merged until the locks were given
             records = read_records(stores, mapping, tables, dates)
         targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
         counted = count_tables(stores, lake, targets, dates) if targets else {}
+    related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
+    relationships = read_relationships(stores, related, dates, known)
     for table in tables:
         target = mapping.by_name[table]
         for day in dates:
@@ -54,13 +64,15 @@ def evaluate(
                 yield _warn_rules(target, day, record)
             if PARITY in names:
                 yield _parity(target, day, record, counted[table])
+            if (table, day) in relationships:
+                yield _relationships(target, day, relationships[table, day])
 
 
-def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date]) -> list[str]:
+def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date | None]) -> list[str]:
     with stores.postgres.transaction() as connection:
         rows = connection.execute(
             "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = ANY(%s) AND partition_date = ANY(%s)",
-            [list(tables), list(dates)],
+            [list(tables), [d for d in dates if d is not None]],
         )
         return [row[0] for row in rows]
 
@@ -68,7 +80,7 @@ def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date]) -> lis
 def _verdict(
     target: ResolvedTarget,
     name: str,
-    day: date,
+    day: date | None,
     passed: bool,
     severity: AssetCheckSeverity,
     description: str,
@@ -80,13 +92,13 @@ def _verdict(
         passed=passed,
         severity=severity,
         blocking=name == PARITY,
-        partition=day.isoformat(),
+        partition=day.isoformat() if day is not None else None,
         description=description,
         metadata=dict(metadata),
     )
 
 
-def _error_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetCheckEvaluation:
+def _error_rules(target: ResolvedTarget, day: date | None, record: DateRecord) -> AssetCheckEvaluation:
     failed: dict[str, int] = defaultdict(int)
     for h in record.held:
         failed[h.rule] += h.failures
@@ -109,7 +121,7 @@ def _error_rules(target: ResolvedTarget, day: date, record: DateRecord) -> Asset
         )
     if released:
         metadata["released"] = MetadataValue.text(", ".join(f"{rule} ({n})" for rule, n in sorted(released.items())))
-    text = _held_text(captures) if captures else f"no capture of {day} is held back"
+    text = _held_text(captures) if captures else f"no capture{f' of {day}' if day else ''} is held back"
     return _verdict(target, ERROR_RULES, day, not captures, AssetCheckSeverity.ERROR, text, metadata)
 
 
@@ -119,7 +131,7 @@ def _held_text(captures: Mapping[int, HeldRule]) -> str:
     return f"held back: {named}{more}; what was merged before stays (`mlb quarantine` shows and releases)"
 
 
-def _warn_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetCheckEvaluation:
+def _warn_rules(target: ResolvedTarget, day: date | None, record: DateRecord) -> AssetCheckEvaluation:
     found = [f for f in record.found if f.severity == "warn"]
     failed: dict[str, int] = defaultdict(int)
     for f in found:
@@ -139,7 +151,7 @@ def _warn_rules(target: ResolvedTarget, day: date, record: DateRecord) -> AssetC
     return _verdict(target, WARN_RULES, day, not broken, AssetCheckSeverity.WARN, text, metadata)
 
 
-def _parity(target: ResolvedTarget, day: date, record: DateRecord, counted: TableCounts) -> AssetCheckEvaluation:
+def _parity(target: ResolvedTarget, day: date | None, record: DateRecord, counted: TableCounts) -> AssetCheckEvaluation:
     rows_pg, keys_pg = counted.postgres.get(day, (0, 0))
     rows_delta, keys_delta = counted.delta.get(day, (0, 0))
     merged = {sink: record.rows.get(sink, 0) for sink in ("postgres", "delta")}
@@ -162,6 +174,26 @@ def _parity(target: ResolvedTarget, day: date, record: DateRecord, counted: Tabl
     return _verdict(target, PARITY, day, not wrong, AssetCheckSeverity.ERROR, text, metadata)
 
 
+def _relationships(
+    target: ResolvedTarget, day: date | None, records: Sequence[RelationshipRecord]
+) -> AssetCheckEvaluation:
+    rows = [described(r) for r in records]
+    broken = [r for r in rows if r["orphans"] or r["by_entity"]]
+    text = "; ".join(f"{r['columns']} -> {r['to']}: {r['orphans']} of {r['checked']}" for r in broken[:5])
+    metadata: dict[str, MetadataValue[Any]] = {
+        "relationships": MetadataValue.table([TableRecord(r) for r in rows], _RELATIONSHIPS),
+        "orphans": MetadataValue.int(sum(r["orphans"] for r in rows)),
+    }
+    text = text or f"{len(rows)} relationships, every row finds what it names"
+    return _verdict(target, RELATIONSHIPS, day, not broken, AssetCheckSeverity.WARN, text, metadata)
+
+
+_RELATIONSHIPS = TableSchema(
+    columns=[
+        TableColumn("columns", "string"), TableColumn("to", "string"), TableColumn("checked", "int"),
+        TableColumn("orphans", "int"), TableColumn("by_entity", "string"), TableColumn("known", "string"),
+    ]
+)  # fmt: skip
 _RULES = TableSchema(
     columns=[
         TableColumn("rule", "string"), TableColumn("kind", "string"), TableColumn("severity", "string"),

@@ -57,18 +57,21 @@ class DateRecord:
         return max(self.rows.values(), default=0)
 
 
-Records = dict[tuple[str, date], DateRecord]
+Records = dict[tuple[str, date | None], DateRecord]
 
 
-def read_records(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]) -> Records:
-    """Read the records of tables and dates in five queries, however many they are."""
+def read_records(
+    stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date | None]
+) -> Records:
+    """Read the records of tables and dates in five queries, however many they are; None is what has no date."""
     MergeStates(stores.postgres).ensure()
     stores.quality.ensure()
     raw_table = mapping.config.source.raw_table
     stores.raw.ensure(raw_table)
     records: Records = defaultdict(DateRecord)
     hashes = {t.name: t.derivation_hash for t in mapping.targets}
-    values = {"raw": raw_table, "tables": list(tables), "dates": list(dates)}
+    days = [d for d in dates if d is not None]
+    values = {"raw": raw_table, "tables": list(tables), "dates": days, "undated": None in dates}
     with stores.postgres.transaction() as connection:
         for table, day, sink, rows in connection.execute(_ROWS, values):
             records[table, day].rows[sink] = int(rows)
@@ -79,15 +82,16 @@ def read_records(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str]
                     records[name, day].held.append(HeldRule(*(name, *row[3:])))
         for table, day, *misfit in connection.execute(_MISFITS, values):
             records[table, day].misfits.append(MisfitColumn(*misfit))
-    for result in stores.quality.check_results(None, dates):
-        if result.table_name in tables and result.partition_date is not None:
+    for result in stores.quality.check_results(None, None if None in dates else days):
+        if result.table_name in tables and result.partition_date in dates:
             records[result.table_name, result.partition_date].found.append(result)
     return records
 
 
 _ROWS = """
 SELECT table_name, partition_date, split_part(sink, ':', 1), sum(rows) FROM quality.merge_state
-WHERE table_name = ANY(%(tables)s) AND partition_date = ANY(%(dates)s) GROUP BY 1, 2, 3
+WHERE table_name = ANY(%(tables)s) AND (partition_date = ANY(%(dates)s) OR %(undated)s AND partition_date IS NULL)
+GROUP BY 1, 2, 3
 """
 
 _HELD = """
@@ -101,7 +105,8 @@ LEFT JOIN LATERAL (
       AND (m.table_name = q.table_name OR q.table_name = '' AND m.table_name = ANY(%(tables)s))
     LIMIT 1) s ON true
 WHERE q.raw_table = %(raw)s AND q.released_at IS NULL AND (q.table_name = '' OR q.table_name = ANY(%(tables)s))
-  AND coalesce(q.partition_date, s.partition_date) = ANY(%(dates)s)
+  AND (coalesce(q.partition_date, s.partition_date) = ANY(%(dates)s)
+       OR %(undated)s AND coalesce(q.partition_date, s.partition_date) IS NULL)
   AND (s.observed_at IS NULL
        OR (coalesce(r.last_seen_at, r.captured_at), r.content_hash COLLATE "C")
           > (s.observed_at, s.content_hash COLLATE "C"))
@@ -114,6 +119,7 @@ SELECT c.table_name, s.partition_date, c.column_name, min(c.path), min(c.expecte
 FROM quality.cast_failures c
 JOIN quality.merge_state s ON s.sink = 'postgres' AND s.table_name = c.table_name AND s.scope = c.entity_key
      AND s.raw_id = c.raw_id
-WHERE c.raw_table = %(raw)s AND NOT c.lenient AND c.table_name = ANY(%(tables)s) AND s.partition_date = ANY(%(dates)s)
+WHERE c.raw_table = %(raw)s AND NOT c.lenient AND c.table_name = ANY(%(tables)s)
+  AND (s.partition_date = ANY(%(dates)s) OR %(undated)s AND s.partition_date IS NULL)
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """

@@ -8,6 +8,7 @@ from dagster.components.definitions import definitions
 from asset_checks.checks import table_checks
 from mlb_platform.assets.jobs import mapping_job
 from mlb_platform.assets.partitions import date_partitions
+from mlb_platform.assets.specs import view_specs
 from mlb_platform.assets.tables import PLATFORM, SPARK, raw_asset, table_assets
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.raw_rows import raw_rows_sensor
@@ -27,8 +28,10 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     jobs = [(m, mapping_job(m)) for m in mappings]
     checks = [table_checks(m, partitions) for m in mappings]
     return Definitions(
-        assets=[a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake))],
-        asset_checks=[c for c in checks if c is not None],
+        assets=[
+            a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake), *view_specs(m))
+        ],
+        asset_checks=checks,
         jobs=[job for _, job in jobs],
         sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs if m.partition is not None],
         resources={

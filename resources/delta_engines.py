@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,6 +50,8 @@ class Applied:
     inserted: int
     updated: int
     deleted: int
+    version: int = field(default=-1, compare=False)
+    """The table version that the commit made."""
 
 
 class DeltaEngine(Protocol):
@@ -71,6 +73,7 @@ def deltalake_engine(table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -
     if pc.all(pc.equal(changes.rows[ACTION], INSERT)).as_py():
         return _append(table, changes, batch_id)
     values = {f"`{name}`": f"s.`{name}`" for name in changes.columns}
+    before = table.version()
     merger = table.merge(
         changes.rows,
         changes.condition,
@@ -92,6 +95,7 @@ def deltalake_engine(table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -
         inserted=int(metrics["num_target_rows_inserted"]),
         updated=int(metrics["num_target_rows_updated"]),
         deleted=int(metrics["num_target_rows_deleted"]),
+        version=int(_commit_of(table, batch_id, before)["version"]),
     )
 
 
@@ -108,12 +112,18 @@ def _append(table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -> Applied
     except CommitFailedError as error:
         raise CommitConflict(str(error)) from error
     table.update_incremental()
+    commit = _commit_of(table, batch_id, before)
+    added = int(commit["operationMetrics"]["num_added_rows"])
+    return Applied(inserted=added, updated=0, deleted=0, version=int(commit["version"]))
+
+
+def _commit_of(table: DeltaTable, batch_id: uuid.UUID, before: int) -> dict[str, Any]:
     commit = find_commit(table, batch_id, before)
     if commit is None:
         raise LakeError(
             f"Delta table {table.table_uri}: the commit just made is not in its log: is that being removed?"
         )
-    return Applied(inserted=int(commit["operationMetrics"]["num_added_rows"]), updated=0, deleted=0)
+    return commit
 
 
 class SparkEngine:
@@ -175,4 +185,5 @@ class SparkEngine:
             inserted=int(metrics["numTargetRowsInserted"]),
             updated=int(metrics["numTargetRowsUpdated"]),
             deleted=int(metrics["numTargetRowsDeleted"]),
+            version=int(commit["version"]),
         )

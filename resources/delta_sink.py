@@ -28,7 +28,7 @@ from resources.delta_engines import (
 from resources.delta_sink_diff import expected, find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
-from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, table_uri
+from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
 from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState, ScopeVersion
 from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_stale
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
@@ -78,7 +78,7 @@ class DeltaSink:
         """Create the table or migrate it additively; raise SchemaChangeRefused, naming the column, otherwise."""
         with self._plain_errors(spec):
             table = open_table(self._lake, spec.table)
-            if table is not None and self._prepared.get(spec.table) == (spec, _sink(table)):
+            if table is not None and self._prepared.get(spec.table) == (spec, sink_id(table)):
                 return
             if table is None or not is_current(table, spec):
                 self._states.ensure()
@@ -87,7 +87,7 @@ class DeltaSink:
                     lock_lake_table(connection, table_uri(self._lake, spec.table))
                     table = self._retried(spec, lambda: bring_to_spec(self._lake, spec))
             with self._lock:
-                self._prepared[spec.table] = (spec, _sink(table))
+                self._prepared[spec.table] = (spec, sink_id(table))
 
     def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
         """Return what was merged last by scope, after settling what an interrupted merge left open.
@@ -116,7 +116,7 @@ class DeltaSink:
         self, spec: MergeSpec, rows: pa.Table, versions: Sequence[ScopeVersion], engine: DeltaEngine
     ) -> MergeResult:
         table = self._open(spec)
-        fresh, stale = split_stale(versions, self._settled(table, spec, [v.scope for v in versions]))
+        fresh, stale = split_stale(versions, self._settled(table, spec, [v.scope for v in versions]), folds=spec.folds)
         tally = Tally.of_rows(spec, rows, stale)
         if fresh:
             scopes = [version.scope for version in fresh]
@@ -125,7 +125,7 @@ class DeltaSink:
             records = state_records(spec, fresh, tally.by_scope())
             if changes is None:
                 with self._postgres.transaction() as connection:
-                    self._states.save(connection, _sink(table), spec.table, records)
+                    self._states.save(connection, sink_id(table), spec.table, records, version=table.version())
             else:
                 self._commit(table, spec, changes, records, engine)
                 self._compact(table)
@@ -134,7 +134,7 @@ class DeltaSink:
     def _commit(
         self, table: DeltaTable, spec: MergeSpec, changes: Changes, records: list[StateRecord], engine: DeltaEngine
     ) -> None:
-        sink, batch_id = _sink(table), uuid.uuid4()
+        sink, batch_id = sink_id(table), uuid.uuid4()
         with self._postgres.transaction() as connection:
             self._states.open_intent(connection, sink, spec.table, batch_id, table.version(), records)
         try:
@@ -145,7 +145,7 @@ class DeltaSink:
             raise
         with self._postgres.transaction() as connection:
             if applied == expected(changes):
-                self._states.save(connection, sink, spec.table, records)
+                self._states.save(connection, sink, spec.table, records, version=applied.version)
             self._states.close_intent(connection, batch_id)
         if applied != expected(changes):
             raise LakeError(
@@ -175,13 +175,14 @@ class DeltaSink:
         return table
 
     def _settled(self, table: DeltaTable, spec: MergeSpec, scopes: list[str] | None) -> dict[str, ScopeState]:
-        sink = _sink(table)
+        sink = sink_id(table)
         with self._postgres.transaction() as connection:
             for intent in self._states.intents(connection, sink, spec.table, scopes):
                 commit = find_commit(table, intent.batch_id, intent.version_before)
                 if commit is not None:
                     _log.info("%s: version %s holds an interrupted merge; noted now", spec.table, commit["version"])
-                    self._states.save(connection, sink, spec.table, intent.records)
+                    version = int(commit["version"])
+                    self._states.save(connection, sink, spec.table, intent.records, version=version)
                 if commit is not None or scopes is not None:
                     self._states.close_intent(connection, intent.batch_id)
             return self._states.load(connection, sink, spec.table, scopes)
@@ -210,7 +211,3 @@ class DeltaSink:
         except psycopg.Error as error:
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PlatformError(f"PostgreSQL, states of Delta table {spec.table}: {line}") from error
-
-
-def _sink(table: DeltaTable) -> str:
-    return f"delta:{table.metadata().id}"

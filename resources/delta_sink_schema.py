@@ -20,11 +20,14 @@ from resources.sql_types import arrow_type, delta_type, from_delta, parse_type
 KEY_PROPERTY = "mlb.key"
 SQL_TYPE, COMMENT = "sql_type", "comment"
 _CONFIGURATION: dict[str, str | None] = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "25"}
+_HISTORY = {"delta.enableChangeDataFeed": "true", "delta.logRetentionDuration": "interval 365 days"}
+"""What corrections and time travel need: the rows each commit changed, and the log to open an older version by."""
 
 
 def is_current(table: DeltaTable, spec: MergeSpec) -> bool:
     """Tell whether a table is as its spec says; raise SchemaChangeRefused where it cannot be brought there."""
-    return not _plan(table, spec) and (table.metadata().description or "") == spec.description
+    described = (table.metadata().description or "") == spec.description
+    return not _plan(table, spec) and described and not _missing_properties(table)
 
 
 def bring_to_spec(lake: str, spec: MergeSpec) -> DeltaTable:
@@ -34,6 +37,8 @@ def bring_to_spec(lake: str, spec: MergeSpec) -> DeltaTable:
         if table is None:
             return _create(lake, spec)
         changes = _plan(table, spec)
+        if missing := _missing_properties(table):
+            table.alter.set_table_properties(missing, commit_properties=commit_properties())
         strict = [c for c in changes.added if not takes_null(spec, c)]
         if _rewrites(table, changes) or strict:
             _rewrite(table, spec)
@@ -49,6 +54,12 @@ def bring_to_spec(lake: str, spec: MergeSpec) -> DeltaTable:
         return DeltaTable(table.table_uri)
     except CommitFailedError as error:
         raise CommitConflict(str(error)) from error
+
+
+def _missing_properties(table: DeltaTable) -> dict[str, str]:
+    """Return the properties that a table made by an older version lacks."""
+    known = table.metadata().configuration
+    return {name: value for name, value in _HISTORY.items() if known.get(name) != value}
 
 
 def _plan(table: DeltaTable, spec: MergeSpec) -> ColumnChanges:
@@ -91,7 +102,7 @@ def _create(lake: str, spec: MergeSpec) -> DeltaTable:
         Schema([_field(spec, column) for column in spec.columns]),
         name=spec.table,
         description=spec.description,
-        configuration={**_CONFIGURATION, KEY_PROPERTY: json.dumps(spec.key)},
+        configuration={**_CONFIGURATION, **_HISTORY, KEY_PROPERTY: json.dumps(spec.key)},
         commit_properties=commit_properties(),
         raise_if_key_not_exists=False,
     )

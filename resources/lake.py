@@ -58,6 +58,11 @@ def open_table(lake: str, table: str) -> DeltaTable | None:
         raise lake_error(uri, error) from error
 
 
+def sink_id(table: DeltaTable) -> str:
+    """Return the name under which merges into this table are noted: a lake deleted and made anew is another one."""
+    return f"delta:{table.metadata().id}"
+
+
 def lake_error(place: str, error: Exception) -> LakeError:
     """Say in one line what went wrong where, and what to do."""
     text = " ".join(str(error).split()) or type(error).__name__

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+FOLDED = "folded:"
+"""How the content hash of a set of captures begins."""
 SOURCE_CAPTURED_AT = "source_captured_at"
 TRANSFORM_TIMESTAMP = "transform_timestamp"
 LINEAGE_METADATA = "lineage_metadata"
@@ -66,6 +68,8 @@ class MergeSpec:
     snapshot: bool
     derivation_hash: str = ""
     description: str = ""
+    folds: bool = False
+    """Whether what is offered for a scope is all that its captures say, put together: never stale by content alone."""
     indexes: tuple[IndexSpec, ...] = ()
     references: tuple[ReferenceSpec, ...] = ()
 

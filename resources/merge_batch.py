@@ -109,18 +109,21 @@ def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
 
 
 def split_stale(
-    versions: Sequence[ScopeVersion], states: Mapping[str, ScopeState]
+    versions: Sequence[ScopeVersion], states: Mapping[str, ScopeState], *, folds: bool = False
 ) -> tuple[list[ScopeVersion], list[StaleScope]]:
     """Part the captures offered into those to merge and those older than what was merged before.
 
-    A merged capture that the one offered passes over (it breaks a rule that was not there then) does not count.
+    A merged capture that the one offered passes over (it breaks a rule that was not there then) does not count. Of
+    folded captures (`folds`) only the times compare: their content hash is that of a set of captures.
     """
     fresh: list[ScopeVersion] = []
     stale: list[StaleScope] = []
     for version in versions:
         state = states.get(version.scope)
-        newer = state is not None and version.as_of < state.as_of and state.raw_id not in version.passed_over
-        if newer and state is not None:
+        newer = state is not None and (
+            version.observed_at < state.observed_at if folds else version.as_of < state.as_of
+        )
+        if newer and state is not None and state.raw_id not in version.passed_over:
             stale.append(StaleScope(version.scope, version.observed_at, state.observed_at))
         else:
             fresh.append(version)

@@ -12,6 +12,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
+from resources.merge_history import CREATE_MERGE_HISTORY, REMEMBER
 from resources.postgres import Connection, Postgres, lock_key
 
 _TABLES = """
@@ -55,7 +56,7 @@ CREATE TABLE IF NOT EXISTS quality.table_references (
 );
 COMMENT ON TABLE quality.table_references IS 'Relationships of the mappings; constraint_name names the foreign key';
 """
-_LATEST = "quality.table_references"
+_LATEST = "quality.merge_history"
 _COLUMNS = "scope, observed_at, content_hash, raw_id, derivation_hash, partition_date, rows"
 _SAVE = """
 INSERT INTO quality.merge_state AS s (sink, table_name, scope, observed_at, content_hash, raw_id, derivation_hash,
@@ -70,6 +71,7 @@ ON CONFLICT (sink, table_name, scope) DO UPDATE SET
     passed_over = excluded.passed_over, merged_at = clock_timestamp(), counts = excluded.counts
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") >= (s.observed_at, s.content_hash COLLATE "C")
    OR excluded.passed_over @> to_jsonb(s.raw_id)
+   OR starts_with(excluded.content_hash, 'folded:') AND excluded.observed_at >= s.observed_at
 """
 
 
@@ -142,6 +144,9 @@ class MergeStates:
                 if not found or not found[0]:
                     lock_ddl(connection)
                     connection.execute(_TABLES)
+                    # another creator may have been first: what is in it stays
+                    if connection.execute("SELECT to_regclass(%s) IS NULL", (_LATEST,)).fetchone() == (True,):
+                        connection.execute(CREATE_MERGE_HISTORY.encode())
             self._ready = True
 
     def load(
@@ -158,12 +163,24 @@ class MergeStates:
         return {row[0]: ScopeState(*row) for row in connection.execute(query.encode(), values)}
 
     def save(
-        self, connection: Connection, sink: str, table: str, records: Sequence[StateRecord | dict[str, Any]]
+        self,
+        connection: Connection,
+        sink: str,
+        table: str,
+        records: Sequence[StateRecord | dict[str, Any]],
+        *,
+        version: int | None = None,
     ) -> None:
-        """Write states; one that is older than what is there is left out."""
+        """Write states; one that is older than what is there is left out.
+
+        With `version`, the table's that holds the rows, each merge is remembered in merge_history too.
+        """
         if records:
             values = [record if isinstance(record, dict) else asdict(record) for record in records]
-            connection.execute(_SAVE, {"sink": sink, "table": table, "records": Jsonb(values)})
+            query = _SAVE if version is None else f"WITH saved AS ({_SAVE} RETURNING s.*) {REMEMBER}"
+            connection.execute(
+                query.encode(), {"sink": sink, "table": table, "records": Jsonb(values), "version": version}
+            )
 
     def forget(self, connection: Connection, sink: str, table: str) -> None:
         """Drop the states of a table that was created anew."""

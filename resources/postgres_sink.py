@@ -76,7 +76,7 @@ class PostgresSink:
         self, connection: Connection, spec: MergeSpec, rows: pa.Table, versions: Sequence[ScopeVersion]
     ) -> MergeResult:
         known = self._states.load(connection, SINK, spec.table, [v.scope for v in versions], lock=True)
-        fresh, stale = split_stale(versions, known)
+        fresh, stale = split_stale(versions, known, folds=spec.folds)
         tally = Tally.of_rows(spec, rows, stale)
         if fresh:
             scopes = [version.scope for version in fresh]

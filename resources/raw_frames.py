@@ -13,6 +13,7 @@ from resources.postgres import Postgres
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+COLUMNS = ("raw_id", "entity_key", "partition_date", "captured_at", "data")
 _TABLE = """
 CREATE SCHEMA IF NOT EXISTS quality;
 CREATE UNLOGGED TABLE IF NOT EXISTS quality.transform_work (
@@ -40,7 +41,8 @@ def jdbc_options(url: str) -> dict[str, str]:
 
 
 class RawFrame:
-    """A DataFrame (raw_id BIGINT, captured_at TIMESTAMP, data STRING) over the rows last put to work.
+    """A DataFrame of the raw rows last put to work: raw_id BIGINT, entity_key STRING, partition_date DATE, captured_at
+    TIMESTAMP, data STRING.
 
     It is planned once; `put` decides which rows its next action reads. Not safe for several threads at once.
     """
@@ -54,14 +56,15 @@ class RawFrame:
             connection.execute(_TABLE)
         schema, name = raw_table.split(".")
         query = (
-            "(SELECT r.raw_id, r.captured_at, coalesce(w.data, r.data::text) AS data, w.slot "
+            "(SELECT r.raw_id, r.entity_key, r.partition_date, r.captured_at, "
+            "coalesce(w.data, r.data::text) AS data, w.slot "
             f'FROM "{schema}"."{name}" r '
             f"JOIN quality.transform_work w USING (raw_id) WHERE w.worker = '{self._worker}') work"
         )
         options = jdbc_options(postgres.url)
         self.frame: DataFrame = spark.read.jdbc(
             options.pop("url"), query, predicates=[f"slot = {i}" for i in range(slots)], properties=options
-        ).select("raw_id", "captured_at", "data")
+        ).select(*COLUMNS)
 
     def put(self, raw_ids: Sequence[int], repaired: Mapping[int, bytes] | None = None) -> None:
         """Let the next action read these rows, with `repaired` payloads in the place of the stored ones."""

@@ -15,10 +15,12 @@ from psycopg.types.json import Jsonb
 
 from resources.errors import PlatformError
 from resources.postgres import Connection, Postgres, lock_key
+from resources.raw_members import DateClaim, Member, RawMembers
 
 _TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _OBSERVED = "coalesce(last_seen_at, captured_at)"
 _ROW = f"raw_id, entity_key, partition_date, captured_at, {_OBSERVED}, content_hash"
+_MEMBER_ROW = f"r.raw_id, m.entity_key, m.partition_date, captured_at, {_OBSERVED}, content_hash"
 
 
 class RawStoreError(PlatformError):
@@ -39,6 +41,12 @@ class RawCapture:
     partition_date: date | None
     content_hash: str
     data: bytes
+    members: tuple[Member, ...] = ()
+    """The entities in it, where a response has several; each with its own partition date."""
+    claims: tuple[DateClaim, ...] = ()
+    """What it says of the dates of entities."""
+    embedded: tuple[tuple[str, RawCapture], ...] = ()
+    """Documents of other endpoints it carries: raw table and capture; stored with it, equal ones once."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class RawStore:
 
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
+        self.members = RawMembers()
         self._ensured: set[str] = set()
 
     def ensure(self, raw_table: str) -> None:
@@ -99,6 +108,7 @@ class RawStore:
                     by_xid=sql.Identifier(f"{table}_ingest_xid"),
                 )
                 connection.execute(statement)
+            self.members.ensure(connection)
             # Rows restored from another cluster's dump carry transaction numbers that lie in this one's future, where
             # no cursor would ever come to them.
             connection.execute(
@@ -124,39 +134,86 @@ class RawStore:
                 raise RawStoreError(
                     f"the capture of {capture.entity_key} has a captured_at without time zone: give UTC"
                 )
-        self.ensure(raw_table)
-        name = table_name(raw_table)
+        embedded: dict[str, list[RawCapture]] = {}
+        for capture in captures:
+            for table, part in capture.embedded:
+                embedded.setdefault(table, []).append(part)
+        for table in sorted({raw_table, *embedded}):
+            self.ensure(table)
         with self.postgres.transaction() as connection:
-            if poll:
-                keys = sorted({lock_key(raw_table, capture.entity_key) for capture in captures})
-                connection.execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
-            # in one order everywhere: two writers of the same captures never wait for each other
-            order = sorted(range(len(captures)), key=lambda i: _sort_key(captures[i]))
-            outcomes = {i: self._insert(connection, name, captures[i], poll) for i in order}
+            outcomes = self._insert_all(connection, raw_table, captures, poll)
+            for table, parts in sorted(embedded.items()):
+                self._insert_all(connection, table, parts, True)
+            self.members.claim(connection, raw_table, captures)
+        return outcomes
+
+    def _insert_all(
+        self, connection: Connection, raw_table: str, captures: Sequence[RawCapture], poll: bool
+    ) -> list[InsertOutcome]:
+        if poll:
+            keys = sorted({lock_key(raw_table, capture.entity_key) for capture in captures})
+            connection.execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
+        # in one order everywhere: two writers of the same captures never wait for each other
+        order = sorted(range(len(captures)), key=lambda i: _sort_key(captures[i]))
+        outcomes = {i: self._insert(connection, raw_table, captures[i], poll) for i in order}
         return [outcomes[i] for i in range(len(captures))]
 
-    def _insert(self, connection: Connection, name: sql.Identifier, capture: RawCapture, poll: bool) -> InsertOutcome:
+    def _insert(self, connection: Connection, raw_table: str, capture: RawCapture, poll: bool) -> InsertOutcome:
+        name = table_name(raw_table)
         if poll and connection.execute(_SEEN.format(table=name), _values(capture)).fetchone() is not None:
             return InsertOutcome.SEEN
         # asked first, so that a repeat does not send its payload
         if connection.execute(_KNOWN.format(table=name), _values(capture)).fetchone() is not None:
             return InsertOutcome.REPEAT
         stored = connection.execute(_INSERT.format(table=name), _values(capture)).fetchone()
-        return InsertOutcome.REPEAT if stored is None else InsertOutcome.STORED
+        if stored is None:
+            return InsertOutcome.REPEAT
+        self.members.add(connection, raw_table, stored[0], capture.members)
+        return InsertOutcome.STORED
+
+    def redate(self, raw_table: str, of: str) -> int:
+        """Give the rows of `raw_table` the dates that are known of their entities now; return how many changed.
+
+        `of` says what the entities are (`game_pk`). A row that gets a date is new to cursors.
+        """
+        self.ensure(raw_table)
+        with self.postgres.transaction() as connection:
+            return self.members.redate(connection, table_name(raw_table), of)
 
     def rows(
-        self, raw_table: str, *, entity_keys: Sequence[str] | None = None, dates: Sequence[date] | None = None
+        self,
+        raw_table: str,
+        *,
+        entity_keys: Sequence[str] | None = None,
+        dates: Sequence[date] | None = None,
+        raw_ids: Sequence[int] | None = None,
+        by_member: bool = False,
     ) -> list[RawRow]:
-        """Return the rows of these entities and of these partition dates (None: of all), oldest first per entity."""
+        """Return the rows of these entities, partition dates and ids (None: of all), oldest first per entity.
+
+        `by_member`: of responses with several entities, one for each of them, with its key and date.
+        """
         self.ensure(raw_table)
         query = sql.SQL(
-            f"SELECT {_ROW} FROM {{}} WHERE (%(keys)s::text[] IS NULL OR entity_key = ANY(%(keys)s)) "
-            "AND (%(dates)s::date[] IS NULL OR partition_date = ANY(%(dates)s)) "
-            f"ORDER BY entity_key, {_OBSERVED}, content_hash, raw_id"
+            f"SELECT {_MEMBER_ROW if by_member else _ROW} FROM {{}} "
+            + (
+                "r JOIN quality.raw_members m ON m.raw_table = %(table)s AND m.raw_id = r.raw_id "
+                "WHERE (%(keys)s::text[] IS NULL OR m.entity_key = ANY(%(keys)s)) "
+                "AND (%(dates)s::date[] IS NULL OR m.partition_date = ANY(%(dates)s)) "
+                "AND (%(ids)s::bigint[] IS NULL OR r.raw_id = ANY(%(ids)s)) "
+                f"ORDER BY m.entity_key, {_OBSERVED}, content_hash, r.raw_id"
+                if by_member
+                else "WHERE (%(keys)s::text[] IS NULL OR entity_key = ANY(%(keys)s)) "
+                "AND (%(dates)s::date[] IS NULL OR partition_date = ANY(%(dates)s)) "
+                "AND (%(ids)s::bigint[] IS NULL OR raw_id = ANY(%(ids)s)) "
+                f"ORDER BY entity_key, {_OBSERVED}, content_hash, raw_id"
+            )
         ).format(table_name(raw_table))
         values = {
             "keys": None if entity_keys is None else list(entity_keys),
             "dates": None if dates is None else list(dates),
+            "ids": None if raw_ids is None else list(raw_ids),
+            "table": raw_table,
         }
         with self.postgres.transaction() as connection:
             return [RawRow(*row) for row in connection.execute(query, values).fetchall()]

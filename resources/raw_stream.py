@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 FORMAT = "mlb_raw_rows"
-SCHEMA = "raw_id BIGINT, captured_at TIMESTAMP, data STRING"
+SCHEMA = "raw_id BIGINT, entity_key STRING, partition_date DATE, captured_at TIMESTAMP, data STRING"
 ROWS_A_BATCH = 50
 """Captures in one micro-batch: at 1 MB each a payload the driver can hold."""
 
@@ -44,11 +44,12 @@ class _RawRowReader(SimpleDataSourceStreamReader):
         return iter(self._payloads(rows[: cut + 1]))
 
     def _payloads(self, rows: list[RawRow]) -> list[tuple[Any, ...]]:
-        return [(r.raw_id, r.captured_at, self._store.payload(self._table, r.raw_id).decode()) for r in rows]
+        found = ((r, self._store.payload(self._table, r.raw_id).decode()) for r in rows)
+        return [(r.raw_id, r.entity_key, r.partition_date, r.captured_at, data) for r, data in found]
 
 
 class RawRowSource(DataSource):
-    """Streams (raw_id, captured_at UTC, data) in commit order; options `url`, `raw_table` and `limit`."""
+    """Streams the columns of `SCHEMA` (times UTC) in commit order; options `url`, `raw_table` and `limit`."""
 
     @classmethod
     def name(cls) -> str:
@@ -66,7 +67,7 @@ class RawRowSource(DataSource):
 
 
 def raw_stream(spark: SparkSession, postgres: Postgres, raw_table: str, limit: int = ROWS_A_BATCH) -> DataFrame:
-    """Return a streaming DataFrame (raw_id, captured_at, data) of a raw table, from its oldest row on."""
+    """Return a streaming DataFrame (the columns of `SCHEMA`) of a raw table, from its oldest row on."""
     RawStore(postgres).ensure(raw_table)
     spark.dataSource.register(RawRowSource)
     reader = spark.readStream.format(FORMAT).option("url", postgres.url).option("raw_table", raw_table)

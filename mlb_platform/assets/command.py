@@ -36,6 +36,7 @@ from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
 from mlb_platform.platform import Platform
+from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
 from resources.errors import PlatformError
 
@@ -98,7 +99,9 @@ class _Task:
                     if self.on_progress is not None:
                         self.on_progress(work)
             lake = self.platform.settings.lake
-            found = list(evaluate(stores, lake, mapping, tables, work.report.dates))
+            days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
+            known = known_orphans(self.platform.settings.mappings)
+            found = list(evaluate(stores, lake, mapping, tables, days, known=known))
             verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
             if self.on_check is not None:
@@ -126,16 +129,21 @@ class _Task:
     ) -> Iterator[DagsterEvent]:
         """Give the events of one merged table, one a date, to be written together."""
         key, step = table_key(batch.spec.table), context.get_step_execution_context()
-        done = [d for d in work.report.dates if d in whole]
+        done: list[date | None] = [d for d in work.report.dates if d in whole]
+        if notes.undated:
+            done = [None]
         batch_id = generate_event_batch_id()  # type: ignore[no-untyped-call]
         for day in done:
             metadata = notes.metadata(batch.report, day)
             event = AssetMaterialization(
-                key, partition=day.isoformat(), metadata=metadata, tags=_version_tags(batch.spec.derivation_hash)
+                key,
+                partition=day.isoformat() if day is not None else None,
+                metadata=metadata,
+                tags=_version_tags(batch.spec.derivation_hash),
             )
             last = DagsterEventBatchMetadata(batch_id, day == done[-1])
             yield DagsterEvent.asset_materialization(step, event, last)
-        for day in (d for d in work.report.dates if d not in whole):
+        for day in () if notes.undated else (d for d in work.report.dates if d not in whole):
             part = {**notes.metadata(batch.report, day), "entities": MetadataValue.text(", ".join(self.entities or ()))}
             observed = AssetObservation(key, partition=day.isoformat(), metadata=part)
             yield DagsterEvent.asset_observation(step, observed)

@@ -57,11 +57,13 @@ class WorkNotes:
     sinks: Sequence[str]
     captured: frozenset[date]
     """Dates with raw rows."""
-    held: Mapping[date, list[HeldEntity]]
-    moved: Mapping[date, list[str]]
+    held: Mapping[date | None, list[HeldEntity]]
+    moved: Mapping[date | None, list[str]]
     last: date | None
     """The date whose event comes last: it carries the column lineage, which the UI takes from the latest event."""
     lineage: Mapping[str, TableColumnLineage]
+    undated: bool = False
+    """Whether the tables have no partition date: what is said is about the whole of them."""
 
     @classmethod
     def of(cls, work: Work) -> WorkNotes:
@@ -72,27 +74,32 @@ class WorkNotes:
         if passed:
             for record in work.stores.quality.quarantined(work.mapping.config.source.raw_table, sorted(passed)):
                 rules[record.raw_id].add(f"{record.table_name} {record.rule}".strip())
-        held: dict[date, list[HeldEntity]] = defaultdict(list)
+        held: dict[date | None, list[HeldEntity]] = defaultdict(list)
         for raw_id, row in passed.items():
-            if row.partition_date is not None:
-                broken = "; ".join(sorted(rules[raw_id]))
-                held[row.partition_date].append(HeldEntity(row.entity_key, raw_id, broken))
-        moved: dict[date, list[str]] = defaultdict(list)
+            broken = "; ".join(sorted(rules[raw_id]))
+            held[row.partition_date].append(HeldEntity(row.entity_key, raw_id, broken))
+        moved: dict[date | None, list[str]] = defaultdict(list)
         for entity, old, new in work.report.moved:
             text = f"{entity}: {old} to {new or 'no date'}"
-            for day in {old, new} - {None}:
-                moved[day].append(text)  # type: ignore[index]
+            for day in {old, new}:
+                moved[day].append(text)
         captured = frozenset(r.partition_date for r in rows if r.partition_date is not None)
         last = max(work.report.dates, default=None)
-        return cls(work.sinks, captured, held, moved, last, column_lineage(work.mapping))
+        undated = work.mapping.partition is None
+        return cls(work.sinks, captured, held, moved, last, column_lineage(work.mapping), undated)
 
-    def metadata(self, report: TableReport, day: date) -> dict[str, MetadataValue[Any]]:
-        """Return what is recorded for one table and date: its merge counts by sink, and what is worth knowing."""
+    def metadata(self, report: TableReport, day: date | None) -> dict[str, MetadataValue[Any]]:
+        """Return what is recorded for one table and date: its merge counts by sink, and what is worth knowing.
+
+        The date is None for what has none.
+        """
         by_sink = {sink: report.by_date.get(sink, {}).get(day, MergeCounts()) for sink in self.sinks}
         rows = max((c.source_rows - c.skipped_stale for c in by_sink.values()), default=0)
-        found: dict[str, MetadataValue[Any]] = {"dagster/partition_row_count": MetadataValue.int(rows)}
+        found: dict[str, MetadataValue[Any]] = {
+            "dagster/row_count" if day is None else "dagster/partition_row_count": MetadataValue.int(rows)
+        }
         found |= {name: MetadataValue.int(n) for name, n in count_metadata(by_sink).items()}
-        if day not in self.captured:
+        if day is not None and day not in self.captured:
             found["note"] = MetadataValue.text("no raw rows of this date: nothing to materialize")
         held = self.held.get(day, [])
         if held:

@@ -119,6 +119,23 @@ def _table_spec(
     ).with_io_manager_key(IO_MANAGER_KEY)
 
 
+def view_specs(mapping: ResolvedMapping) -> list[AssetSpec]:
+    """Return the specs of a mapping's views: always as their table is, never run."""
+    return [
+        AssetSpec(
+            table_key(view.name),
+            deps=[AssetDep(table_key(view.table))],
+            description=f"{view.description}\n\nA view: the first row of {view.table} by {', '.join(view.order_by)} "
+            f"for each {', '.join(view.key)}; in PostgreSQL, and over the lake in `mlb sql --lake`.",
+            group_name=group_of(mapping),
+            kinds={"postgres", "view"},
+            owners=[DEFAULT_OWNER],
+            metadata={"dagster/table_name": view.name, "mapping": mapping.name},
+        )
+        for view in mapping.config.views
+    ]
+
+
 def column_lineage(mapping: ResolvedMapping) -> dict[str, TableColumnLineage]:
     """Return, by table, the JSON paths and raw columns that each column's values come from."""
     paths = column_paths(mapping)

@@ -92,6 +92,8 @@ def _describer(context: AssetExecutionContext, notes: WorkNotes, batch: TableBat
     def describe(report: TableReport) -> None:
         for day in dates:
             context.add_asset_metadata(notes.metadata(report, day), asset_key=key, partition_key=day.isoformat())
+        if notes.undated:
+            context.add_asset_metadata(notes.metadata(report, None), asset_key=key)
 
     return describe
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlb_platform.ingestion.captures_folder import IngestReport
     from mlb_platform.platform import Platform
     from mlb_platform.simulator import SimulatedCapture
+    from resources.raw_store import InsertOutcome, RawCapture
 
 FEED = "game/live_game_v1"
 SHOWN_REJECTIONS = 10
@@ -108,8 +109,11 @@ def simulate(
             help="Add a later capture of each game, so changed; repeatable.", metavar="correction|vanished|moved"
         ),
     ] = None,
+    feeds_only: Annotated[
+        bool, typer.Option("--feeds-only", help="Only the live feeds, not the other endpoints' responses.")
+    ] = False,
 ) -> None:
-    """Make complete game feeds in the shape of the real API, without any network.
+    """Make complete games in the shape of the real API, without any network: live feeds and every other endpoint.
 
     Example: mlb simulate --games 30 --from 2024-07-01 --seed 1
     Example: mlb simulate --games 15 --kind correction --kind vanished --out captures
@@ -121,52 +125,92 @@ def simulate(
 
         settings()
         with Progress("Simulating", "captures", games * (1 + len(kinds))) as bar:
-            written = write_captures_folder(_counted(captures(games, first, seed, kinds), bar), out)
+            written = write_captures_folder(
+                _counted(captures(games, first, seed, kinds), bar), out, every_endpoint=not feeds_only
+            )
         say(f"{out}: {written} captures written; put them into the raw store with `mlb ingest captures {out}`")
         return
     with platform() as made:
-        simulate_into(made, games, first, seed, kinds)
+        simulate_into(made, games, first, seed, kinds, feeds_only=feeds_only)
 
 
-def simulate_into(made: Platform, games: int, first: date, seed: int, kinds: list[str]) -> list[date]:
-    """Put simulated captures through the gate into the raw store; print what became of them and return their dates."""
+def simulate_into(
+    made: Platform, games: int, first: date, seed: int, kinds: list[str], *, feeds_only: bool = False
+) -> list[date]:
+    """Put simulated responses through the gate into the raw store; print what became of them, return the games' dates.
+
+    `feeds_only` leaves out the endpoints other than the live feed; those without a mapping are left out anyway.
+    """
     import orjson
 
-    from mlb_platform.ingestion.gate import Rejection, Request, admit, gate_spec
+    from mlb_platform.ingestion.gate import Rejection, Request, admit, gate_specs
+    from mlb_platform.simulator import feeds, responses
     from resources.errors import PlatformError
-    from resources.raw_store import InsertOutcome, RawCapture
 
-    spec = gate_spec(made.registry.get(FEED))
-    batch: list[RawCapture] = []
-    outcomes: list[InsertOutcome] = []
+    specs = gate_specs(made.registry.mappings)
+    store = _Batches(made)
     dates: set[date] = set()
-
-    def store() -> None:
-        outcomes.extend(made.raw.insert_many(spec.raw_table, batch))
-        batch.clear()
-
-    made.raw.ensure(spec.raw_table)
     with Progress("Simulating", "captures", games * (1 + len(kinds))) as bar:
-        for capture in _counted(captures(games, first, seed, kinds), bar):
-            source = f"simulated game {capture.game_pk}, seed {seed}"
-            params: dict[str, object] = {"id": str(capture.game_pk)}
-            request = Request(source, capture.captured_at, str(capture.game_pk), params)
-            admitted = admit(orjson.dumps(capture.payload), request, spec)
+        counted = _counted(captures(games, first, seed, kinds), bar)
+        for response in feeds(counted) if feeds_only else responses(counted):
+            spec = specs.get(response.name)
+            if spec is None:
+                continue
+            source = f"simulated {response.name} {response.id[:40]}, seed {seed}"
+            request = Request(source, response.captured_at, response.id, {"id": response.id})
+            admitted = admit(orjson.dumps(response.payload), request, spec)
             if isinstance(admitted, Rejection):
                 raise PlatformError(f"{source} is refused by the gate: {admitted.reason}; this is a bug, report it")
-            batch.append(admitted)
-            if admitted.partition_date is not None:
+            store.add(spec.raw_table, admitted)
+            if response.name == FEED and admitted.partition_date is not None:
                 dates.add(admitted.partition_date)
-            if len(batch) == 8:
-                store()
-        store()
-    stored = sum(o is InsertOutcome.STORED for o in outcomes)
+        store.flush()
+    feed = specs[FEED].raw_table
     span = f"{min(dates)} to {max(dates)}" if len(dates) > 1 else f"{min(dates)}"
-    say(
-        f"{spec.raw_table}: {stored} simulated captures stored, {len(outcomes) - stored} repeated (already there), "
-        f"{many(games, 'game')} on {many(len(dates), 'date')}, {span}"
-    )
+    of = f"{many(games, 'game')} on {many(len(dates), 'date')}, {span}"
+    say(f"{feed}: {store.told('simulated captures', [feed])}, {of}")
+    others = sorted(set(store.outcomes) - {feed})
+    if others:
+        say(f"{', '.join(others)}: {store.told('simulated responses', others)}")
     return sorted(dates)
+
+
+class _Batches:
+    """Captures on their way into the raw store, eight of a table at a time, and what became of them."""
+
+    SIZE = 8
+
+    def __init__(self, made: Platform) -> None:
+        """Begin with nothing, for the raw store of a platform."""
+        self._raw = made.raw
+        self._waiting: dict[str, list[RawCapture]] = {}
+        self.outcomes: dict[str, list[InsertOutcome]] = {}
+
+    def add(self, table: str, capture: RawCapture) -> None:
+        """Take one capture."""
+        if table not in self._waiting:
+            self._raw.ensure(table)
+            self._waiting[table], self.outcomes[table] = [], []
+        self._waiting[table].append(capture)
+        if len(self._waiting[table]) == self.SIZE:
+            self._store(table)
+
+    def flush(self) -> None:
+        """Store what is left."""
+        for table in self._waiting:
+            self._store(table)
+
+    def _store(self, table: str) -> None:
+        self.outcomes[table].extend(self._raw.insert_many(table, self._waiting[table]))
+        self._waiting[table].clear()
+
+    def told(self, what: str, tables: list[str]) -> str:
+        """Say how many captures of these tables were stored, how many were there."""
+        from resources.raw_store import InsertOutcome
+
+        found = [outcome for table in tables for outcome in self.outcomes[table]]
+        stored = sum(outcome is InsertOutcome.STORED for outcome in found)
+        return f"{stored} {what} stored, {len(found) - stored} repeated (already there)"
 
 
 def captures(games: int, first: date, seed: int, kinds: list[str]) -> Iterator[SimulatedCapture]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlb_platform.cli import contracts, coverage
 from mlb_platform.cli.console import grid, many, say, stdout
 from mlb_platform.cli.context import mapping_of, platform, settings
 
@@ -26,8 +27,9 @@ SIMULATED = 30
 def register(app: typer.Typer) -> None:
     """Add the commands to `mlb`."""
     group = typer.Typer(help="The mappings from JSON to tables.", no_args_is_help=True)
-    for command in (lint, schema, show):
+    for command in (lint, schema, show, contracts.diff, contracts.release):
         group.command()(command)
+    coverage.register(group)
     app.add_typer(group, name="mapping")
 
 

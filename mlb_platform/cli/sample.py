@@ -34,7 +34,7 @@ def run(
 
     Example: mlb run --captures ../shared/captures
     """
-    from mlb_platform.cli.data import FEED, ingest, simulate_into
+    from mlb_platform.cli.data import ingest, simulate_into
     from mlb_platform.cli.materialize import check_spark
 
     with platform() as made, quiet_java(made.settings.logs / "spark.log"):
@@ -42,12 +42,10 @@ def run(
         rejected = 0
         if captures is None:
             simulate_into(made, GAMES, FIRST_DATE, SEED, [])
-            names = [FEED]
         else:
             report = ingest(made, captures)
             rejected = report.rejected
-            names = sorted(made.registry.mappings)
-        code = max(_materialize(made, name) for name in names)
+        code = max(_materialize(made, name) for name in sorted(made.registry.mappings))
         _say_what_next(made, rejected)
     raise typer.Exit(code)
 

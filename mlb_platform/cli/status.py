@@ -88,12 +88,12 @@ def _merged(found: Pending, plan: EntityPlan, sink: str, mapping: ResolvedMappin
     states = [found.states[sink, t.name].get(plan.entity) for t in mapping.targets]
     present = [s for s in states if s is not None]
     if not present:
-        return "—"
+        return "[yellow]waits for its date[/yellow]" if plan.waits else "—"
     good = plan.newest
     current = [
         s
         for s, t in zip(states, mapping.targets, strict=True)
-        if s and good and s.content_hash == good.content_hash and s.derivation_hash == t.derivation_hash
+        if s and good and s.content_hash == plan.content_hash and s.derivation_hash == t.derivation_hash
     ]
     if good is not None and len(current) == len(states):
         return (
@@ -101,7 +101,7 @@ def _merged(found: Pending, plan: EntityPlan, sink: str, mapping: ResolvedMappin
         )
     if current:
         return f"[yellow]newest in {len(current)} of {len(states)} tables[/yellow]"
-    if good is not None and all(s.content_hash == good.content_hash for s in present):
+    if good is not None and all(s.content_hash == plan.content_hash for s in present):
         return "[yellow]newest, by an earlier mapping[/yellow]"
     return f"[yellow]{_time(max(s.observed_at for s in present))}[/yellow]"
 

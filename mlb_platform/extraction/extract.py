@@ -76,6 +76,8 @@ class Extractor:
     def extract(self, entities: dict[int, str], payload: Callable[[int], bytes]) -> Extracted:
         """Compute and judge the captures `entities` (raw_id to entity key); `payload` reads one stored body.
 
+        The key counts where a capture is of one entity; where it has several, the rows tell.
+
         Every capture's rows are returned, whatever its findings: the caller decides what is held back.
         """
         documents, tables = self._collect(list(entities), False, {})
@@ -91,7 +93,8 @@ class Extractor:
             documents = [d for d in documents if d.raw_id not in replaced] + again
             tables = [_put_together(a, b, misfits) for a, b in zip(tables, thorough, strict=True)]
             failures += [f for t in thorough for f in self._cast_failures(t)]
-        result = Extracted(tables, structure + _identity_findings(documents, entities), _summed(failures))
+        strangers = [] if self.mapping.per_element else _identity_findings(documents, entities)
+        result = Extracted(tables, structure + strangers, _summed(failures))
         for t in tables:
             rows, kept = collapse(t.rows, [RAW_ID, *t.target.key])
             if kept is not None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, needs_work, plan_entities
+from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, needs_work, plan_entities, raw_rows
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -19,7 +19,8 @@ class Pending:
     """The entities asked for, and what of them is to be done.
 
     `dates` have raw rows or table rows in the range; `work` gives the entities to merge by date, `undated` those whose
-    newest capture has no date. `held` are captures passed over now, newer than what is merged: raw id by entity.
+    newest capture has no date, `waiting` those whose date others are to tell. `held` are captures passed over now,
+    newer than what is merged: raw id by entity.
     """
 
     plans: dict[str, EntityPlan]
@@ -27,6 +28,7 @@ class Pending:
     dates: list[date] = field(default_factory=list)
     work: dict[date, set[str]] = field(default_factory=lambda: defaultdict(set))
     undated: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     captures: int = 0
     rows_by_date: Counter[date | None] = field(default_factory=Counter)
 
@@ -71,7 +73,7 @@ def find_pending(
             return start is None and end is None
         return (start is None or day >= start) and (end is None or day <= end)
 
-    rows = stores.raw.rows(raw_table, entity_keys=entities)
+    rows = raw_rows(stores, mapping, entity_keys=entities)
     if entities is None:
         chosen = {r.entity_key for r in rows if inside(r.partition_date)}
         chosen |= {s.scope for known in states.values() for s in known.values() if inside(s.partition)}
@@ -81,7 +83,7 @@ def find_pending(
     states = {key: {e: s for e, s in known.items() if e in chosen} for key, known in states.items()}
     records = stores.quality.quarantined(raw_table, released=True)
     held = held_ids(records, specs)
-    pending = Pending(plan_entities(rows, held), states, captures=len(rows))
+    pending = Pending(plan_entities(rows, held, mapping), states, captures=len({r.raw_id for r in rows}))
     raw_dates: dict[str, set[date | None]] = defaultdict(set)
     for row in rows:
         raw_dates[row.entity_key].add(row.partition_date)
@@ -92,7 +94,9 @@ def find_pending(
         known_dates = {d for d in raw_dates[entity] if d is not None} | concerned
         in_range = {d for d in known_dates if entities is not None or inside(d)}
         found |= in_range
-        if plan.newest is None or not (full or needs_work(plan, specs, states, sinks)):
+        if plan.waits:
+            pending.waiting.append(entity)
+        if plan.newest is None or plan.waits or not (full or needs_work(plan, specs, states, sinks)):
             continue
         for day in concerned & in_range or in_range:
             pending.work[day].add(entity)

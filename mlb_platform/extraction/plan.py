@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from resources.merge import MergeSpec, ScopeState
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.mapping.resolve import ResolvedMapping
+from resources.merge import FOLDED, MergeSpec, ScopeState
 from resources.quality_store import QuarantineRecord
 from resources.raw_store import RawRow
 
@@ -17,20 +20,58 @@ States = Mapping[tuple[str, str], Mapping[str, ScopeState]]
 
 @dataclass
 class EntityPlan:
-    """One entity: its captures newest first without those known to be held, and those passed over."""
+    """One entity: its captures newest first without those known to be held, and those passed over.
+
+    `folds`: all its captures count, not only the newest. `waits`: its date is not known yet.
+    """
 
     entity: str
     candidates: list[RawRow]
     passed_over: list[RawRow] = field(default_factory=list)
+    folds: bool = False
+    waits: bool = False
 
     @property
     def newest(self) -> RawRow | None:
         """The capture to merge, if any is good."""
         return self.candidates[0] if self.candidates else None
 
-    def pass_over(self) -> None:
-        """Go on to the next older capture."""
-        self.passed_over.append(self.candidates.pop(0))
+    @property
+    def offered(self) -> list[RawRow]:
+        """The captures that its rows are made of, newest first."""
+        return self.candidates if self.folds else self.candidates[:1]
+
+    @property
+    def content_hash(self) -> str:
+        """What identifies the content to merge: the newest capture's hash, or that of all captures in their order."""
+        if not self.folds:
+            return self.candidates[0].content_hash
+        digest = hashlib.sha256("\n".join(c.content_hash for c in self.candidates).encode()).hexdigest()
+        return f"{FOLDED}{len(self.candidates):06d}:{digest}"
+
+    def pass_over(self, raw_ids: Collection[int]) -> None:
+        """Leave out these captures."""
+        self.passed_over += [c for c in self.candidates if c.raw_id in raw_ids]
+        self.candidates = [c for c in self.candidates if c.raw_id not in raw_ids]
+
+
+def raw_rows(
+    stores: Stores,
+    mapping: ResolvedMapping,
+    *,
+    entity_keys: Sequence[str] | None = None,
+    dates: Sequence[date] | None = None,
+) -> list[RawRow]:
+    """Return the raw rows of entities or dates (None: all), one for each entity in them, with their dates of now."""
+    source = mapping.config.source
+    if source.dated_by is not None:
+        stores.raw.redate(source.raw_table, source.dated_by)
+    return stores.raw.rows(source.raw_table, entity_keys=entity_keys, dates=dates, by_member=mapping.per_element)
+
+
+def lock_names(mapping: ResolvedMapping, entities: Iterable[str]) -> list[str]:
+    """Return what to lock for work on entities: themselves, or the mapping where responses have several of them."""
+    return ["*"] if mapping.per_element else list(entities)
 
 
 def held_ids(records: Iterable[QuarantineRecord], specs: Sequence[MergeSpec]) -> set[int]:
@@ -43,35 +84,41 @@ def held_ids(records: Iterable[QuarantineRecord], specs: Sequence[MergeSpec]) ->
     }
 
 
-def plan_entities(rows: Iterable[RawRow], held: set[int]) -> dict[str, EntityPlan]:
+def plan_entities(rows: Iterable[RawRow], held: set[int], mapping: ResolvedMapping) -> dict[str, EntityPlan]:
     """Order the captures of each entity newest first and pass over those that are held."""
+    folds = any(t.folds for t in mapping.targets)
+    waits_for_date = mapping.config.source.dated_by is not None
     by_entity: dict[str, list[RawRow]] = defaultdict(list)
     for row in rows:
         by_entity[row.entity_key].append(row)
     plans = {}
     for entity, captures in by_entity.items():
-        plan = EntityPlan(entity, sorted(captures, key=lambda r: (r.as_of, -r.raw_id), reverse=True))
+        plan = EntityPlan(entity, sorted(captures, key=lambda r: (r.as_of, -r.raw_id), reverse=True), folds=folds)
+        if folds:
+            plan.pass_over(held)
         while plan.candidates and plan.candidates[0].raw_id in held:
-            plan.pass_over()
+            plan.pass_over({plan.candidates[0].raw_id})
+        plan.waits = waits_for_date and plan.newest is not None and plan.newest.partition_date is None
         plans[entity] = plan
     return plans
 
 
-def is_merged(capture: RawRow, state: ScopeState | None, spec: MergeSpec) -> bool:
-    """Whether a sink holds exactly this content, derived as the mapping says today."""
+def is_merged(plan: EntityPlan, state: ScopeState | None, spec: MergeSpec) -> bool:
+    """Whether a sink holds what the entity's captures say, under its date, derived as the mapping says today."""
     return (
         state is not None
-        and state.content_hash == capture.content_hash
+        and plan.newest is not None
+        and state.content_hash == plan.content_hash
         and state.derivation_hash == spec.derivation_hash
+        and state.partition == plan.newest.partition_date
     )
 
 
 def needs_work(plan: EntityPlan, specs: Sequence[MergeSpec], states: States, sinks: Sequence[str]) -> bool:
     """Whether any sink lacks the entity's newest good capture in any table."""
-    newest = plan.newest
-    return newest is not None and any(
-        not is_merged(newest, states[sink, spec.table].get(plan.entity), spec) for sink in sinks for spec in specs
-    )
+    if plan.newest is None or plan.waits:
+        return False
+    return any(not is_merged(plan, states[sink, s.table].get(plan.entity), s) for sink in sinks for s in specs)
 
 
 def dates_of(plan: EntityPlan, states: States, tables: Sequence[str], sinks: Sequence[str]) -> set[date]:

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from mlb_platform.extraction.rows import DOCUMENT, raw_rows_sql
 from mlb_platform.extraction.schema import CORRUPT, document_schema
 from mlb_platform.extraction.values import cast, literal, quote, spark_name
+from mlb_platform.mapping.models import InheritedColumn
 from mlb_platform.mapping.paths import parse_path
 from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget, path_list
 from mlb_platform.mapping.shape import document_tree
@@ -20,6 +21,7 @@ from mlb_platform.mapping.types import parse_type
 from mlb_platform.quality.rules import row_rules
 
 ENTITY, PARTITION, CAPTURED_AT = "_entity", "_partition", "_captured_at"
+RAW_ENTITY, RAW_PARTITION = "entity_key", "partition_date"
 VALUES, COMPUTED = "v", "e"
 """Members of a row: what was read from the document, and what is computed from that."""
 MISFIT = "_misfit"
@@ -145,25 +147,36 @@ class Projection:
         raw = ", ".join(DOCUMENT + "".join(f".`{s}`" for s in parse_path(p).steps) for p in paths)
         return cast(f"coalesce({raw})", parse_type(sql_type))
 
+    def _own_sql(self, column: InheritedColumn | None) -> str:
+        """SQL of a document's own entity key or date: from its JSON, else from its raw row; NULL where it has none."""
+        if column is None or self.mapping.per_element:
+            return f"CAST(NULL AS {spark_name(parse_type(column.type)) if column else 'DATE'})"
+        if path_list(column):
+            return self._document_value(path_list(column), column.type)
+        if column is self.mapping.partition:
+            return RAW_PARTITION
+        return cast(RAW_ENTITY, parse_type(column.type))
+
     def parse(self, source: DataFrame) -> DataFrame:
         """Parse raw rows (raw_id BIGINT, captured_at TIMESTAMP, data STRING) once, with the pruned schema.
 
+        Where the entity key or the date is not in the document, `source` also has entity_key STRING and partition_date
+        DATE; where a response has several entities, its rows carry the key, and it has none of its own here.
+
         Gives raw_id, _captured_at, _entity, _partition (DATE), _corrupt (BOOLEAN) and the document `d`.
         """
-        entity, partition = self.mapping.entity_key, self.mapping.partition
+        entity, partition = self._own_sql(self.mapping.entity_key), self._own_sql(self.mapping.partition)
         parsed = source.select(
             "raw_id",
             F.col("captured_at").alias(CAPTURED_AT),
+            *(name for name, sql in ((RAW_ENTITY, entity), (RAW_PARTITION, partition)) if name in sql),
             F.from_json("data", self.schema, {"columnNameOfCorruptRecord": CORRUPT}).alias(DOCUMENT),
-        )
-        partition_sql = (
-            self._document_value(path_list(partition), partition.type) if partition else "CAST(NULL AS DATE)"
         )
         return parsed.select(
             "raw_id",
             CAPTURED_AT,
-            F.expr(self._document_value(path_list(entity), entity.type)).alias(ENTITY),
-            F.expr(partition_sql).alias(PARTITION),
+            F.expr(entity).alias(ENTITY),
+            F.expr(partition).alias(PARTITION),
             F.expr(f"{DOCUMENT}.`{CORRUPT}` IS NOT NULL OR {DOCUMENT} IS NULL").alias(CORRUPT),
             DOCUMENT,
         )

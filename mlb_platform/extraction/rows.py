@@ -42,7 +42,7 @@ class _RowBuilder:
         if path.anchor == "key":
             return here.key
         if path.anchor == "position":
-            return here.position
+            return chain[-1 - path.level].position
         if path.anchor == "first_position":
             return here.first_position
         if path.anchor == "item":
@@ -77,7 +77,9 @@ class _RowBuilder:
         """SQL of a field's text (or position), before its cast."""
         if f.element is not None:
             chain = [*chain, _Element(self.picked(f.element, chain))]
-        values = [self.value_of(parse_path(text), chain) for text in f.paths]
+        values = [self.value_of(parse_path(text), chain) for text in self.source.paths_of(f)]
+        if not values:
+            return "CAST(NULL AS STRING)"
         return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
 
     def column(self, column: Column, chain: list[_Element]) -> str:
@@ -107,8 +109,12 @@ class _RowBuilder:
         return self.explode(steps, columns, [_Element(DOCUMENT)])
 
     def explode(self, steps: tuple[str, ...], columns: list[Column], chain: list[_Element]) -> str:
-        cut = next(i for i, s in enumerate(steps) if s in (ITEMS, MEMBERS))
+        cut = next((i for i, s in enumerate(steps) if s in (ITEMS, MEMBERS)), None)
         holder = _member(chain[-1].value, steps[:cut])
+        if cut is None:
+            row, condition = self.row(columns, [*chain, _Element(holder)])
+            present = f"{holder} IS NOT NULL" + (f" AND {condition}" if condition else "")
+            return f"filter(array(IF({present}, {row}, NULL)), r -> r IS NOT NULL)"
         item, counter = f"x{len(chain)}", f"i{len(chain)}"
         position = f"CAST({counter} AS STRING)"
         if steps[cut] == MEMBERS:

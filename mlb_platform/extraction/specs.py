@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mlb_platform.mapping.resolve import ResolvedTarget
+from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from resources.merge import ColumnSpec, IndexSpec, MergeSpec, ReferenceSpec
+from resources.views import ViewSpec
 
 
 def merge_spec(target: ResolvedTarget) -> MergeSpec:
@@ -17,6 +18,7 @@ def merge_spec(target: ResolvedTarget) -> MergeSpec:
         scope=target.scope,
         partition=target.partition,
         snapshot=target.snapshot,
+        folds=target.folds,
         derivation_hash=target.derivation_hash,
         description=target.config.description,
         indexes=tuple(IndexSpec(tuple(i.columns), i.type, i.unique) for i in target.config.indexes),
@@ -24,3 +26,8 @@ def merge_spec(target: ResolvedTarget) -> MergeSpec:
             ReferenceSpec(tuple(r.from_fields), r.to_table, tuple(r.to_fields), r.type) for r in target.relationships
         ),
     )
+
+
+def view_specs(mapping: ResolvedMapping) -> list[ViewSpec]:
+    """Return the views of a mapping."""
+    return [ViewSpec(v.name, v.table, tuple(v.key), tuple(v.order_by), v.description) for v in mapping.config.views]

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
+from mlb_platform.extraction.plan import raw_rows
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.report import RunReport, TableReport
-from mlb_platform.extraction.specs import merge_spec
+from mlb_platform.extraction.specs import merge_spec, view_specs
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.values import spark_name
 from mlb_platform.extraction.work import Work, entities_of_dates, open_work
@@ -20,6 +21,7 @@ from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.raw_frames import RawFrame
 from resources.raw_store import RawRow
+from resources.views import ensure_view
 
 Progress = Callable[[Work], None]
 
@@ -53,7 +55,8 @@ class BaseTransformation:
         self.tables = [t for t in known if tables is None or t in tables]
 
     def read_source(self, raw_ids: Sequence[int] | None = None, mode: TransformMode = TransformMode.BATCH) -> DataFrame:
-        """Return raw rows as a DataFrame (raw_id BIGINT, captured_at TIMESTAMP UTC, data STRING).
+        """Return raw rows as a DataFrame (raw_id BIGINT, entity_key STRING, partition_date DATE, captured_at TIMESTAMP
+        UTC, data STRING).
 
         BATCH reads the rows `raw_ids` (None: the newest capture of every entity). STREAMING reads rows as they are
         committed, from the oldest on, through the raw store's safe cursor.
@@ -99,6 +102,9 @@ class BaseTransformation:
         for sink in self.stores.sinks:
             for table in self.tables:
                 sink.prepare(merge_spec(self.mapping.by_name[table]))
+        for view in view_specs(self.mapping):
+            if view.table in self.tables:
+                ensure_view(self.stores.postgres, view)
 
     def write_targets(self, work: Work, progress: Progress | None = None) -> dict[str, TableReport]:
         """Merge a piece of work into every sink; return the metrics by table."""
@@ -114,7 +120,7 @@ class BaseTransformation:
         """Return the raw rows asked for: of these entities, or of these partition dates (inclusive), or all."""
         raw_table = self.mapping.config.source.raw_table
         keys = None if game_pks is None else [str(k) for k in game_pks]
-        rows = self.stores.raw.rows(raw_table, entity_keys=keys)
+        rows = raw_rows(self.stores, self.mapping, entity_keys=keys)
         if game_pks is not None:
             absent = sorted(set(keys or ()) - {r.entity_key for r in rows})
             if absent:
@@ -133,7 +139,8 @@ class BaseTransformation:
 
     def pieces(self, entities: Sequence[str]) -> Iterator[Sequence[str]]:
         """Cut entities into what one piece of work holds in memory."""
-        size = self.stores.games_per_job * 4
+        # responses with several entities would be parsed once for each piece
+        size = max(1, len(entities)) if self.mapping.per_element else self.stores.games_per_job * 4
         for start in range(0, len(entities), size):
             yield entities[start : start + size]
 

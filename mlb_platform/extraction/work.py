@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,9 +14,18 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlb_platform.extraction.collect import RAW_ID, TableRows
+from mlb_platform.extraction.collect import RAW_ID
 from mlb_platform.extraction.extract import Extracted, Extractor
-from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, needs_work, plan_entities
+from mlb_platform.extraction.folding import Offer, fold
+from mlb_platform.extraction.plan import (
+    EntityPlan,
+    dates_of,
+    held_ids,
+    lock_names,
+    needs_work,
+    plan_entities,
+    raw_rows,
+)
 from mlb_platform.extraction.report import HeldCapture, RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
@@ -67,6 +76,7 @@ class Work:
     findings: list[Finding] = field(default_factory=list)
     _rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     _good: set[int] = field(default_factory=set)
+    _captures: dict[int, RawRow] = field(default_factory=dict)
 
     @property
     def sinks(self) -> list[str]:
@@ -78,40 +88,43 @@ class Work:
         pending = list(self.todo)
         step = self.stores.games_per_job
         while pending:
-            failed: list[EntityPlan] = []
-            for start in range(0, len(pending), step):
-                failed += self._compute_some(pending[start : start + step])
-            pending = [p for p in failed if p.newest is not None and self._still_needed(p)]
+            captures = {r.raw_id: r for p in pending for r in p.offered}
+            self._captures |= captures
+            raw_ids = list(captures)
+            held: set[int] = set()
+            for start in range(0, len(raw_ids), step):
+                held |= self._compute_some({i: captures[i] for i in raw_ids[start : start + step]})
+            failed = [p for p in pending if any(r.raw_id in held for r in p.offered)]
+            for plan in failed:
+                plan.pass_over(held)
+            pending = [p for p in failed if not p.folds and p.newest is not None and self._still_needed(p)]
         # one whose next good capture is merged already has nothing to offer: its rows are to stay as they are
         self.todo = [p for p in self.todo if p.newest is not None and p.newest.raw_id in self._good]
 
     def _still_needed(self, plan: EntityPlan) -> bool:
         return self.full or needs_work(plan, self.specs, self.states, self.sinks)
 
-    def _compute_some(self, plans: list[EntityPlan]) -> list[EntityPlan]:
+    def _compute_some(self, captures: dict[int, RawRow]) -> set[int]:
+        """Compute captures, keep the rows of the good ones, and return the raw ids of those held back."""
         started = time.perf_counter()
-        captures = {p.newest.raw_id: p for p in plans if p.newest is not None}
         extractor = self._extractor()
         raw_table = self.mapping.config.source.raw_table
         extracted = extractor.extract(
-            {raw_id: p.entity for raw_id, p in captures.items()},
+            {raw_id: row.entity_key for raw_id, row in captures.items()},
             lambda raw_id: self.stores.raw.payload(raw_table, raw_id),
         )
         self.report.parsed += len(captures)
         self.report.seconds["compute"] += time.perf_counter() - started
         held = self._hold(extracted.findings, captures)
         self._record_casts(extracted, captures)
-        good = {raw_id: p for raw_id, p in captures.items() if raw_id not in held}
-        self._good |= good.keys()
+        good = captures.keys() - held
+        self._good |= good
         self.findings += [f for f in extracted.findings if f.raw_id in good]
         for table, count in extracted.collapsed.items():
             self.report.tables[table].collapsed += count
         for rows in extracted.tables:
-            self._rows.setdefault(rows.target.name, []).append(self._finished(rows, good))
-        failed = [captures[raw_id] for raw_id in held]
-        for plan in failed:
-            plan.pass_over()
-        return failed
+            self._rows.setdefault(rows.target.name, []).append(_rows_of(rows.rows, good))
+        return held
 
     def _extractor(self) -> Extractor:
         key = (",".join(s.derivation_hash for s in self.specs), tuple(s.table for s in self.specs))
@@ -121,7 +134,7 @@ class Work:
             )
         return self.stores.extractors[key]
 
-    def _hold(self, findings: Iterable[Finding], captures: dict[int, EntityPlan]) -> set[int]:
+    def _hold(self, findings: Iterable[Finding], captures: dict[int, RawRow]) -> set[int]:
         """Quarantine captures that break an error rule, unless they were released by hand; return their raw ids."""
         errors = [f for f in findings if f.severity == "error"]
         raw_table = self.mapping.config.source.raw_table
@@ -131,8 +144,7 @@ class Work:
         hashes = {s.table: s.derivation_hash for s in self.specs}
         records = []
         for f in errors:
-            row = captures[f.raw_id].newest
-            assert row is not None
+            row = captures[f.raw_id]
             records.append(
                 QuarantineRecord(
                     raw_table, f.raw_id, f.table, f.rule, f.failed, f.samples, hashes.get(f.table, ""), row.entity_key,
@@ -151,12 +163,11 @@ class Work:
                 )
         return held
 
-    def _record_casts(self, extracted: Extracted, captures: dict[int, EntityPlan]) -> None:
+    def _record_casts(self, extracted: Extracted, captures: dict[int, RawRow]) -> None:
         raw_table = self.mapping.config.source.raw_table
         failures = []
         for f in extracted.cast_failures:
-            row = captures[f.raw_id].newest
-            assert row is not None
+            row = captures[f.raw_id]
             failures.append(
                 CastFailure(
                     raw_table, f.raw_id, row.entity_key, row.partition_date, f.table, f.column, f.path, f.value,
@@ -167,26 +178,28 @@ class Work:
         tables = [s.table for s in self.specs]
         self.stores.quality.record_cast_failures(raw_table, list(captures), failures, table_names=tables)
 
-    def _finished(self, rows: TableRows, good: dict[int, EntityPlan]) -> pa.Table:
-        """Keep the rows of good captures and add the technical columns, in the order of the spec."""
-        spec = next(s for s in self.specs if s.table == rows.target.name)
-        table = rows.rows
-        raw_ids = table.column(RAW_ID)
-        if len(good) < len(set(raw_ids.unique().to_pylist()) | set(good)):
-            table = table.filter(pc.is_in(raw_ids, value_set=pa.array(list(good), pa.int64())))
+    def _offers(self) -> list[Offer]:
+        """Return the captures that the entities' rows are made of, in the order of their age."""
+        captures = {r.raw_id: r for p in self.todo for r in p.offered}
+        ordered = sorted(captures.values(), key=lambda r: (r.as_of, -r.raw_id))
+        numbers = {r.raw_id: n for n, r in enumerate(ordered)}
+        return [Offer(r.raw_id, p.entity, numbers[r.raw_id]) for p in self.todo for r in p.offered]
+
+    def _finished(self, spec: MergeSpec, table: pa.Table) -> pa.Table:
+        """Add the technical columns, in the order of the spec."""
         now = datetime.now(UTC)
         codes = table.column(RAW_ID).combine_chunks().dictionary_encode() if table.num_rows else None
         lineage = pa.nulls(0, pa.string())
         if codes is not None:
-            texts = [self._lineage(raw_id, rows, now) for raw_id in codes.dictionary.to_pylist()]
+            texts = [self._lineage(raw_id, spec.table, now) for raw_id in codes.dictionary.to_pylist()]
             lineage = pa.array(texts, pa.string()).take(codes.indices)
         arrays = {name: table.column(name) for name in table.column_names}
         arrays[TRANSFORM_TIMESTAMP] = pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), table.num_rows)
         arrays[LINEAGE_METADATA] = lineage
         return pa.table({name: arrays[name] for name in spec.column_names})
 
-    def _lineage(self, raw_id: int, rows: TableRows, now: datetime) -> str:
-        broken = any(f.raw_id == raw_id and f.table == rows.target.name for f in self.findings)
+    def _lineage(self, raw_id: int, table: str, now: datetime) -> str:
+        broken = any(f.raw_id == raw_id and f.table == table for f in self.findings)
         return json.dumps(
             {
                 "source_table": self.mapping.config.source.raw_table,
@@ -194,7 +207,7 @@ class Work:
                 "transform_job": self.job,
                 "transform_timestamp": now.isoformat(),
                 "data_quality_passed": not broken,
-                "quality_checks_run": len(rows.target.rules),
+                "quality_checks_run": len(self.mapping.by_name[table].rules),
             }
         )
 
@@ -203,17 +216,21 @@ class Work:
         done = [p for p in self.todo if p.newest is not None]
         versions = [
             ScopeVersion(
-                p.entity, p.newest.observed_at, p.newest.content_hash, p.newest.raw_id, p.newest.partition_date,
+                p.entity, p.newest.observed_at, p.content_hash, p.newest.raw_id, p.newest.partition_date,
                 tuple(r.raw_id for r in p.passed_over),
             )
             for p in done
             if p.newest is not None
         ]  # fmt: skip
+        offers = self._offers() if self.mapping.per_element else []
         for spec in self.specs:
             parts = self._rows.pop(spec.table, [])
             report = self.report.tables[spec.table]
             if versions and parts:
-                yield TableBatch(spec, MergeBatch(pa.concat_tables(parts), versions), report)
+                rows = pa.concat_tables(parts)
+                if self.mapping.per_element:
+                    rows = fold(rows, self.mapping.by_name[spec.table], offers)
+                yield TableBatch(spec, MergeBatch(self._finished(spec, rows), versions), report)
             else:
                 yield TableBatch(spec, MergeBatch(pa.table({}), []), report)
 
@@ -252,11 +269,11 @@ class Work:
 
     def finish(self) -> None:
         """Keep what the rules found, for the checks of the dates concerned."""
-        judged = {p.newest.raw_id: p for p in self.todo if p.newest is not None}
+        plans = {p.entity: p for p in self.todo}
         results = []
         for f in self.findings:
-            plan = judged.get(f.raw_id)
-            if plan is not None and plan.newest is not None:
+            plan = plans.get(self._entity_of(f))
+            if plan is not None and plan.newest is not None and plan.newest.raw_id == f.raw_id:
                 results.append(
                     CheckResult(
                         f.table, plan.newest.partition_date, f.rule, f.kind, f.severity, f.checked, f.failed, f.samples,
@@ -264,7 +281,21 @@ class Work:
                     )
                 )  # fmt: skip
         tables = [s.table for s in self.specs]
-        self.stores.quality.record_check_results(tables, [p.entity for p in judged.values()], results)
+        self.stores.quality.record_check_results(tables, list(plans), results)
+
+    def _entity_of(self, finding: Finding) -> str:
+        """Return the entity a finding is about: of its first sample, where a response has several."""
+        if self.mapping.per_element and finding.samples and finding.table in self.mapping.by_name:
+            return str(finding.samples[0].get(self.mapping.by_name[finding.table].scope))
+        return self._captures[finding.raw_id].entity_key
+
+
+def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:
+    """Keep the rows of some captures."""
+    column = table.column(RAW_ID)
+    if set(column.unique().to_pylist()) <= set(raw_ids):
+        return table
+    return table.filter(pc.is_in(column, value_set=pa.array(list(raw_ids), pa.int64())))
 
 
 def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:
@@ -276,7 +307,7 @@ def entities_of_dates(
     stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]
 ) -> list[str]:
     """Return every entity with a raw row or a table row of these dates."""
-    found = {r.entity_key for r in stores.raw.rows(mapping.config.source.raw_table, dates=dates)}
+    found = {r.entity_key for r in raw_rows(stores, mapping, dates=dates)}
     with stores.postgres.transaction() as connection:
         rows = connection.execute(
             "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = ANY(%s) AND partition_date = ANY(%s)",
@@ -300,19 +331,19 @@ def open_work(
     """Lock `entities`, find out what has to be merged, and compute it; the locks go when the context ends."""
     specs = [merge_spec(mapping.by_name[t]) for t in tables]
     raw_table = mapping.config.source.raw_table
-    with stores.postgres.scope_locks(mapping.name, entities):
+    with stores.postgres.scope_locks(mapping.name, lock_names(mapping, entities)):
         started = time.perf_counter()
         report = RunReport(mapping.name, sorted(dates), {t: TableReport(t) for t in tables}, entities=len(entities))
         for sink in stores.sinks:
             for spec in specs:
                 sink.prepare(spec)
         states = {(k.name, s.table): dict(k.state(s, entities)) for k in stores.sinks for s in specs}
-        rows: list[RawRow] = stores.raw.rows(raw_table, entity_keys=entities)
+        rows = raw_rows(stores, mapping, entity_keys=entities)
         records = stores.quality.quarantined(raw_table, [r.raw_id for r in rows], released=True)
         held = held_ids(records, specs)
-        plans = plan_entities(rows, set() if full else held)
+        plans = plan_entities(rows, set() if full else held, mapping)
         work = Work(mapping, stores, specs, plans, states, report, job, full)
-        work.todo = [p for p in plans.values() if work._still_needed(p) and p.newest is not None]
+        work.todo = [p for p in plans.values() if work._still_needed(p) and p.newest is not None and not p.waits]
         _report_moves(work, set(dates))
         report.seconds["plan"] += time.perf_counter() - started
         work.compute()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit, gate_spec, reject
+from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit, gate_specs, reject
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.quality_store import QualityStore
@@ -114,23 +114,26 @@ def ingest_folder(
     if only_mapping is not None and only_mapping not in mappings:
         raise IngestError(f"no mapping {only_mapping!r}; there are: {', '.join(sorted(mappings))}")
     report = IngestReport(folder)
+    specs = gate_specs(mappings)
+    raw_table = specs[only_mapping].raw_table if only_mapping is not None else None
     if (folder / INDEX).exists():
         if endpoint or method or captured_at:
             raise IngestError(f"{folder} has an {INDEX}: leave endpoint, method and captured-at to it")
         files = list(_indexed_files(folder, report))
     else:
-        files = list(_plain_files(folder, report, endpoint, method, captured_at, mappings))
+        files = list(_plain_files(folder, report, endpoint, method, captured_at, specs))
     if not files:
         raise IngestError(f"{folder} has no captures: neither files in an {INDEX} nor .json or .json.gz files")
     wanted = []
     for file in files:
-        if only_mapping is not None and file.name != only_mapping and file.endpoint:
+        known = specs.get(file.name)
+        if raw_table is not None and file.endpoint and (known is None or known.raw_table != raw_table):
             report.filtered += 1
-        elif file.problem is None and file.name not in mappings:
+        elif file.problem is None and known is None:
             report.skipped[file.name] += 1
         else:
             wanted.append(file)
-    _ingest(wanted, store, quality, {name: gate_spec(m) for name, m in mappings.items()}, report, progress)
+    _ingest(wanted, store, quality, specs, report, progress)
     return report
 
 
@@ -177,15 +180,15 @@ def _plain_files(
     endpoint: str | None,
     method: str | None,
     captured_at: str | None,
-    mappings: Mapping[str, ResolvedMapping],
+    specs: Mapping[str, GateSpec],
 ) -> Iterator[_File]:
     """Yield the JSON files of a folder without INDEX.tsv."""
     given = {"endpoint": endpoint, "method": method, "captured-at": captured_at}
     missing = [f"--{name}" for name, value in given.items() if not value]
     if missing:
         raise IngestError(f"{folder} has no {INDEX}, so its files need {', '.join(missing)}")
-    if f"{endpoint}/{method}" not in mappings:
-        raise IngestError(f"no mapping '{endpoint}/{method}'; there are: {', '.join(sorted(mappings))}")
+    if f"{endpoint}/{method}" not in specs:
+        raise IngestError(f"no mapping '{endpoint}/{method}'; there are: {', '.join(sorted(specs))}")
     parse_captured_at(str(captured_at))
     for path in _files(folder):
         if _is_capture(path):

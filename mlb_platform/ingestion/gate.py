@@ -9,15 +9,27 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import orjson
 
+from mlb_platform.ingestion.contents import (
+    Claims,
+    Embedding,
+    Entities,
+    claims_of,
+    embedded_documents,
+    find,
+    first,
+    iso_day,
+)
 from mlb_platform.mapping.paths import parse_path
 from mlb_platform.mapping.resolve import ResolvedMapping, path_list
 from mlb_platform.mapping.shape import document_tree, source_steps
+from resources.errors import PlatformError
+from resources.raw_members import DateClaim, Member
 from resources.raw_store import RawCapture
 
 MAX_BYTES = 200_000_000
@@ -37,7 +49,9 @@ class GateSpec:
     """What a payload of one endpoint method must look like.
 
     `entity_paths` and `partition_paths` are steps from the document, tried in order; `required` are its top-level
-    members and what they must be (`any`: there and not null).
+    members and what they must be (`any`: there and not null). Where a response has several entities, `entities` says
+    where they are. `template` makes the entity key of what the document and the request say. `date_of_request`: the
+    partition date is the request's `date`, else the day it was answered (UTC).
     """
 
     endpoint: str
@@ -47,6 +61,13 @@ class GateSpec:
     entity_type: str = "TEXT"
     partition_paths: tuple[Steps, ...] = ()
     required: Mapping[str, Container] = field(default_factory=dict)
+    entities: Entities | None = None
+    template: str | None = None
+    date_of_request: bool = False
+    own_dates: str | None = None
+    """What the entity is to other mappings (`game_pk`), where its own responses say its date."""
+    claims: tuple[Claims, ...] = ()
+    embeds: tuple[tuple[Embedding, GateSpec], ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,15 +103,37 @@ class _Refused(Exception):
     """The reason a payload is refused for."""
 
 
-def gate_spec(mapping: ResolvedMapping) -> GateSpec:
+def gate_specs(mappings: Mapping[str, ResolvedMapping]) -> dict[str, GateSpec]:
+    """Return the gate of every endpoint method that a mapping takes, by `endpoint/method`.
+
+    Raises PlatformError where documents are to be kept for a mapping there is not.
+    """
+    found: dict[str, GateSpec] = {}
+    for mapping in mappings.values():
+        source = mapping.config.source
+        for embed in source.embeds:
+            if embed.into not in mappings:
+                raise PlatformError(f"mapping {mapping.name} embeds documents of {embed.into}, which is no mapping")
+        spec = gate_spec(mapping, {e.into: gate_spec(mappings[e.into]) for e in source.embeds})
+        for method in (source.method, *source.also):
+            found[f"{source.endpoint}/{method}"] = replace(spec, method=method)
+    return found
+
+
+def gate_spec(mapping: ResolvedMapping, others: Mapping[str, GateSpec] | None = None) -> GateSpec:
     """Return what payloads of a mapping must look like.
 
     Without `source.required` in the mapping, the members that its arrays, objects and partition date lie in are
-    required.
+    required. Embedded documents are kept for the mappings in `others`.
     """
     source = mapping.config.source
     tree = document_tree(mapping).children
     partition = tuple(parse_path(p).steps for p in path_list(mapping.partition)) if mapping.partition else ()
+    entity = tuple(parse_path(p).steps for p in path_list(mapping.entity_key))
+    entities = None
+    if source.entities is not None:
+        entities = Entities.at(source.entities, entity, mapping.entity_key.type, partition)
+        entity = partition = ()
     required = list(source.required)
     if not required:
         found = [source_steps(s)[:1] for t in mapping.targets for s in t.config.row_sources]
@@ -101,10 +144,16 @@ def gate_spec(mapping: ResolvedMapping) -> GateSpec:
         endpoint=source.endpoint,
         method=source.method,
         raw_table=source.raw_table,
-        entity_paths=tuple(parse_path(p).steps for p in path_list(mapping.entity_key)),
+        entity_paths=entity,
         entity_type=mapping.entity_key.type,
         partition_paths=partition,
         required={name: kinds.get(tree[name].kind, "any") if name in tree else "any" for name in required},
+        entities=entities,
+        template=mapping.entity_key.template,
+        date_of_request=bool(mapping.partition and not path_list(mapping.partition) and source.dated_by is None),
+        own_dates=mapping.entity_key.name if partition else None,
+        claims=tuple(Claims.of(d) for d in source.dates),
+        embeds=tuple((Embedding.of(e), others[e.into]) for e in source.embeds if others and e.into in others),
     )
 
 
@@ -120,12 +169,17 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
         raw = decompress(body)
         text = raw.removeprefix(b"\xef\xbb\xbf")
         document = _parse(text)
-        entity_key = _entity_key(document, request, spec)
+        members = () if spec.entities is None else _members(document, spec.entities)
+        entity_key = _entity_key(document, request, spec, members)
         _check_members(document, spec)
         canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         _check_storable(text, canonical)
     except _Refused as refused:
         return reject(raw, request.source, spec.endpoint, spec.method, str(refused))
+    day = _partition_date(document, request, spec, members)
+    claims = claims_of(document, spec.claims)
+    if spec.own_dates is not None and day is not None:
+        claims = (*claims, DateClaim(spec.own_dates, entity_key, day, own=True))
     return RawCapture(
         entity_key=entity_key,
         endpoint=spec.endpoint,
@@ -134,10 +188,36 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
         url=request.url,
         status_code=request.status_code,
         captured_at=request.captured_at,
-        partition_date=_partition_date(document, spec),
+        partition_date=day,
         content_hash=hashlib.sha256(canonical).hexdigest(),
         data=text,
+        members=members,
+        claims=claims,
+        embedded=_embedded(document, entity_key, request, spec),
     )
+
+
+def _embedded(
+    document: dict[str, Any], entity_key: str, request: Request, spec: GateSpec
+) -> tuple[tuple[str, RawCapture], ...]:
+    """Return the documents of other endpoints in this one, each kind as a response of its own."""
+    found = []
+    for embedding, into in spec.embeds:
+        listed = embedded_documents(document, embedding)
+        usable = [d for d in listed if _as_key(d[embedding.key], into.entities.key_type if into.entities else "TEXT")]
+        if not usable:
+            continue
+        of = Request(
+            request.source,
+            request.captured_at,
+            f"{spec.raw_table}:{entity_key}",
+            {"embedded_in": spec.raw_table, "entity_key": entity_key},
+            request.url,
+        )
+        made = admit(orjson.dumps({embedding.member: usable}), of, into)
+        if isinstance(made, RawCapture):
+            found.append((into.raw_table, made))
+    return tuple(found)
 
 
 def reject(body: bytes, source: str, endpoint: str, method: str, reason: str) -> Rejection:
@@ -184,24 +264,34 @@ def _parse(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _find(document: Any, steps: Steps) -> Any:
-    for step in steps:
-        document = document.get(step) if isinstance(document, dict) else None
-    return document
+def _members(document: dict[str, Any], entities: Entities) -> tuple[Member, ...]:
+    """Return the entities of a response; an element without its key refuses the response."""
+    found: dict[str, Member] = {}
+    name = " or ".join(".".join(steps) for steps in entities.key_paths)
+    for number, element in enumerate(entities.elements(document)):
+        value = first(element, entities.key_paths)
+        key = _as_key(value, entities.key_type)
+        if key is None:
+            told = "has no" if value is None else f"has {str(value)[:40]!r} for"
+            raise _Refused(f"another shape: element {number} of {entities.text} {told} {name}")
+        found[key] = Member(key, iso_day(first(element, entities.partition_paths)))
+    return tuple(found.values())
 
 
-def _first(document: Any, paths: tuple[Steps, ...]) -> Any:
-    """Return the first value of these paths that is there and not null."""
-    return next((v for v in (_find(document, steps) for steps in paths) if v is not None), None)
-
-
-def _entity_key(document: dict[str, Any], request: Request, spec: GateSpec) -> str:
+def _entity_key(document: dict[str, Any], request: Request, spec: GateSpec, members: tuple[Member, ...]) -> str:
+    if spec.entities is not None:
+        return request.entity_id or ",".join(m.entity_key for m in members[:20]) or "none"
+    if spec.template is not None:
+        return _from_template(spec.template, document, request)
     if not spec.entity_paths:
         if request.entity_id is None:
-            raise _Refused("no id: neither the request nor the mapping's paths give one")
-        return request.entity_id
+            raise _Refused("no id: neither the request nor the payload says what it is of")
+        key = _as_key(request.entity_id, spec.entity_type)
+        if key is None:
+            raise _Refused(f"the request's id {request.entity_id[:40]!r} is no {spec.entity_type}")
+        return key
     name = " or ".join(".".join(steps) for steps in spec.entity_paths)
-    value = _first(document, spec.entity_paths)
+    value = first(document, spec.entity_paths)
     if value is None:
         members = ", ".join(list(document)[:5]) or "none"
         message = document.get("message")
@@ -264,11 +354,35 @@ def _refuse_repeats(members: list[tuple[str, Any]]) -> None:
         raise _Refused(f"ambiguous JSON: an object in it has the member {twice[:60]!r} twice")
 
 
-def _partition_date(document: dict[str, Any], spec: GateSpec) -> date | None:
-    value = _first(document, spec.partition_paths)
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
-        return None
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        return None
+def _from_template(template: str, document: dict[str, Any], request: Request) -> str:
+    """Fill in `{$.path}`, `{@id}` and `{@date}`; what is missing refuses the response."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name == "@id":
+            found: Any = request.entity_id
+        elif name == "@date":
+            found = _request_date(request).isoformat()
+        else:
+            found = find(document, parse_path(name).steps)
+        if found is None or isinstance(found, dict | list):
+            raise _Refused(f"no id: the payload or the request has no {name.removeprefix('@')}")
+        return str(found)
+
+    return re.sub(r"\{([^}]*)\}", value, template)
+
+
+def _request_date(request: Request) -> date:
+    """Return the day that was asked for, else the one of the answer (UTC)."""
+    return iso_day(request.params.get("date")) or request.captured_at.astimezone(UTC).date()
+
+
+def _partition_date(
+    document: dict[str, Any], request: Request, spec: GateSpec, members: tuple[Member, ...]
+) -> date | None:
+    if spec.date_of_request:
+        return _request_date(request)
+    if spec.entities is not None:
+        days = {m.partition_date for m in members}
+        return days.pop() if len(days) == 1 else None
+    return iso_day(first(document, spec.partition_paths))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
 
+from mlb_platform.mapping.entity_checks import find_entity_problems
 from mlb_platform.mapping.filters import filter_paths, parse_filter
-from mlb_platform.mapping.models import FieldDefinition, MappingConfig, TargetTable
+from mlb_platform.mapping.models import FieldDefinition, MappingConfig, RowSource, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
+from mlb_platform.mapping.problems import Finding, Location
 from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition, resolve
 from mlb_platform.mapping.shape import document_tree
 from mlb_platform.mapping.sql import columns_of
-
-Location = tuple[str | int, ...]
-Level = Literal["error", "warning"]
-Finding = tuple[Location, str, Level]
 
 
 def find_problems(config: MappingConfig) -> Iterator[Finding]:
@@ -43,6 +40,7 @@ def find_problems(config: MappingConfig) -> Iterator[Finding]:
         if count > 1:
             second = [i for i, t in enumerate(config.targets) if t.name == name][1]
             yield ("targets", second, "name"), f"target {name} is defined {count} times", "error"
+    yield from find_entity_problems(config)
     for i, target in enumerate(config.targets):
         for location, message, level in _target_problems(target, inherited, config):
             yield ("targets", i, *location), message, level
@@ -106,9 +104,14 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
     for i, source in enumerate(target.row_sources):
         where: Location = ("sources", i) if target.sources is not None else ()
         if source.filter:
-            yield from _filter_problems(source.filter, target, (*where, "filter"))
+            for message in _filter_problems(source.filter, target, source):
+                yield (*where, "filter"), message, "error"
+        for column in [c for c in source.paths if c not in names]:
+            yield (*where, "paths"), f"paths names unknown column {column} of {target.name}", "error"
     if target.filter:
-        yield from _filter_problems(target.filter, target, ("filter",))
+        found = [m for source in target.row_sources for m in _filter_problems(str(target.filter), target, source)]
+        for message in dict.fromkeys(found):
+            yield ("filter",), message, "error"
     provided = {t.name: {f.name for f in t.fields} | inherited for t in config.targets}
     for i, r in enumerate(target.relationships):
         for column in r.from_fields:
@@ -155,11 +158,11 @@ def _field_problems(f: FieldDefinition, target: TargetTable, known: set[str]) ->
         yield from _expression_problems(f, target, known)
     if not f.description and f.name not in known - {x.name for x in target.fields} and f.name not in TECHNICAL:
         yield (), f"column {target.name}.{f.name} has no description", "warning"
-    for text in f.paths:
-        for message in _path_problems(parse_path(text), target):
-            yield ("json_path",), message, "error"
+    for message in _source_problems(target, lambda source: source.paths_of(f)):
+        yield ("json_path",), message, "error"
     if f.element is not None:
-        for message in _path_problems(parse_path(f.element.array_source), target):
+        array = f.element.array_source
+        for message in _source_problems(target, lambda source: [array]):
             yield ("element",), message, "error"
 
 
@@ -183,26 +186,30 @@ def _expression_problems(f: FieldDefinition, target: TargetTable, known: set[str
         yield ("expression",), f"expression of {f.name} is not deterministic: a re-run would change every row", "error"
 
 
-def _filter_problems(text: str, target: TargetTable, where: Location) -> Iterator[Finding]:
+def _filter_problems(text: str, target: TargetTable, source: RowSource) -> Iterator[str]:
     for path in filter_paths(parse_filter(text)):
-        for message in _path_problems(path, target):
-            yield where, message, "error"
+        yield from _path_problems(path, target, source)
 
 
 def _depth(steps: tuple[str, ...]) -> int:
     return sum(s in (ITEMS, MEMBERS) for s in steps)
 
 
-def _path_problems(path: JsonPath, target: TargetTable) -> Iterator[str]:
+def _source_problems(target: TargetTable, paths: Callable[[RowSource], list[str]]) -> list[str]:
+    """Return what is wrong with paths that may differ by source of rows, each message once."""
+    given = [(source, parse_path(text)) for source in target.row_sources for text in paths(source)]
+    return list(dict.fromkeys(m for source, path in given for m in _path_problems(path, target, source)))
+
+
+def _path_problems(path: JsonPath, target: TargetTable, source: RowSource) -> Iterator[str]:
     if path.anchor == "lookup" and path.lookup not in target.lookups:
         yield f"path {path} uses look-up {path.lookup}, which {target.name} does not define"
-    for source in target.row_sources:
-        text = source.array_source or source.object_source
-        steps = parse_path(text, wildcards=True).steps if text else ()
-        depth = _depth(steps if not steps or steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS))
-        if path.anchor == "parent" and path.level > depth:
-            yield f"path {path} climbs {path.level} levels, but rows of {target.name} lie {depth} deep"
-        if path.anchor == "key" and source.object_source is None:
-            yield f"$key is for object_source; {target.name} reads {text or 'the document'}"
-        if path.anchor in ("position", "first_position") and text is None:
-            yield f"{path} is for rows of an array or object; {target.name} has one row a document"
+    text = source.source
+    steps = parse_path(text, wildcards=True).steps if text else ()
+    depth = _depth(steps if not steps or steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS))
+    if path.level > depth:
+        yield f"path {path} climbs {path.level} levels, but rows of {target.name} lie {depth} deep"
+    if path.anchor == "key" and source.object_source is None:
+        yield f"$key is for object_source; {target.name} reads {text or 'the document'}"
+    if path.anchor in ("position", "first_position") and (text is None or text == source.element_source):
+        yield f"{path} is for rows of an array or object; {target.name} has one row a {'part' if text else 'document'}"

@@ -200,9 +200,12 @@ def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[M
     return configs, sorted(problems)
 
 
+NO_MAPPINGS = frozenset({"exports", "known", "released"})
+
+
 def mapping_files(folder: Path) -> list[Path]:
-    """Return the mapping files of a folder: ENDPOINT/METHOD.yaml, exports aside."""
-    return sorted(p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name != "exports")
+    """Return the mapping files of a folder, ENDPOINT/METHOD.yaml; what is known and released lies beside them."""
+    return sorted(p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name not in NO_MAPPINGS)
 
 
 class MappingRegistry:

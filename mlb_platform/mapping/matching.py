@@ -36,9 +36,9 @@ def mapped_paths(config: MappingConfig) -> Iterator[MappedPath]:
         for n, source in enumerate(target.row_sources):
             place: Location = ("targets", i, "sources", n) if target.sources is not None else ("targets", i)
             if bases[n]:
-                kind = "array_source" if source.array_source else "object_source"
-                text = source.array_source or source.object_source or ""
-                yield MappedPath((*place, kind), text, f"rows of {target.name}", (bases[n],))
+                kinds = ("array_source", "object_source", "element_source")
+                kind = next(k for k in kinds if getattr(source, k) is not None)
+                yield MappedPath((*place, kind), str(source.source), f"rows of {target.name}", (bases[n],))
             if source.filter:
                 yield from _filter((*place, "filter"), source.filter, target, [bases[n]])
         if target.filter:
@@ -46,7 +46,7 @@ def mapped_paths(config: MappingConfig) -> Iterator[MappedPath]:
         for n, f in enumerate(target.fields):
             if f.optional or _is_inherited(f, inherited):
                 continue
-            found = tuple(p for base in bases for p in field_paths(f, base, target))
+            found = tuple(p for source in target.row_sources for p in field_paths(f, source, target))
             if found:
                 text = " or ".join(f.paths)
                 yield MappedPath(("targets", i, "fields", n, "json_path"), text, f"{target.name}.{f.name}", found)

@@ -63,12 +63,46 @@ class _Strict(BaseModel):
 
 
 class InheritedColumn(_Strict):
-    """The entity key or the partition date: read once from the document and present in every table."""
+    """The entity key or the partition date: present in every table.
+
+    Read from the document (`json_path`; relative to the entity's element where `source.entities` is given), else taken
+    from the raw row: an entity key that the request or `template` gave, a date that was found for it.
+    """
 
     name: ColumnName
     type: TypeText
-    json_path: PathText | list[PathText]
+    json_path: PathText | list[PathText] | None = None
+    template: str | None = None
     description: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> InheritedColumn:
+        if self.json_path is not None and self.template is not None:
+            raise ValueError(f"column {self.name!r}: json_path and template exclude each other")
+        for path in re.findall(r"\{(\$[^}]*)\}", self.template or ""):
+            parse_path(path)
+        return self
+
+
+class EmbeddedDocuments(_Strict):
+    """Documents of another endpoint that a response carries; kept as a response `{as: [...]}` of mapping `into`.
+
+    `from_paths`: where they lie, best first; of several with one `key` the first is taken.
+    """
+
+    into: str
+    member: ColumnName
+    key: str = "id"
+    from_paths: list[SourcePathText] = Field(min_length=1)
+
+
+class DateSource(_Strict):
+    """Dates that a response tells of other entities (`of`: their key column): read from each element of an array."""
+
+    of: ColumnName
+    array_source: SourcePathText
+    key: PathText
+    date: PathText | list[PathText]
 
 
 class MergeScope(_Strict):
@@ -83,10 +117,21 @@ class SourceConfig(_Strict):
 
     endpoint: str
     method: str
+    also: list[str] = Field(
+        default_factory=list, description="Other methods of the endpoint whose responses have the same shape."
+    )
     raw_table: TableName
     required: list[str] = Field(default_factory=list, description="Top-level members every payload has.")
+    entities: SourcePathText | None = Field(
+        default=None, description="The array whose elements are the entities, where a response has several."
+    )
     entity_key: InheritedColumn | None = None
     partition: InheritedColumn | None = None
+    dated_by: ColumnName | None = Field(
+        default=None, description="The entity's date is what other responses say of this key; until then it waits."
+    )
+    dates: list[DateSource] = Field(default_factory=list)
+    embeds: list[EmbeddedDocuments] = Field(default_factory=list)
     merge_scope: MergeScope | None = None
 
 
@@ -120,12 +165,36 @@ class Lookup(_Strict):
 
 
 class RowSource(_Strict):
-    """One of several sources whose rows are put together; `constants` mark which one a row came from."""
+    """One of several sources whose rows are put together; `constants` mark which one a row came from.
+
+    Rows are the items of an array, the members of an object keyed by id, or one object where it is there
+    (`element_source`). `paths`: where columns lie in this source if elsewhere than their json_path says; null: nowhere.
+    """
 
     array_source: SourcePathText | None = None
     object_source: SourcePathText | None = None
+    element_source: SourcePathText | None = None
     filter: FilterText | None = None
     constants: dict[str, str | int | bool] = Field(default_factory=dict)
+    paths: dict[ColumnName, PathText | list[PathText] | None] = Field(default_factory=dict)
+
+    @property
+    def source(self) -> str | None:
+        """The path rows come from; None for one row a document."""
+        return self.array_source or self.object_source or self.element_source
+
+    def paths_of(self, f: FieldDefinition) -> list[str]:
+        """Return the paths of a field in this source, in the order to try them."""
+        if f.name not in self.paths:
+            return f.paths
+        given = self.paths[f.name]
+        return [given] if isinstance(given, str) else given or []
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> RowSource:
+        if sum(x is not None for x in (self.array_source, self.object_source, self.element_source)) > 1:
+            raise ValueError("array_source, object_source and element_source exclude each other")
+        return self
 
 
 class FieldDefinition(_Strict):
@@ -143,6 +212,10 @@ class FieldDefinition(_Strict):
     lenient: bool = False
     optional: bool = False
     format: str | None = None
+    cleared_by: ColumnName | None = Field(
+        default=None,
+        description="Where captures are not complete: no value beside one of this column means none, not unknown.",
+    )
     description: str = ""
 
     @property
@@ -265,10 +338,25 @@ class ExportConfig(_Strict):
 
 
 class IgnoredPath(_Strict):
-    """A path (and what is below it) that no column takes, and why."""
+    """A path (and what is below it) that no column takes, and why.
+
+    A path with leaves below it is legal only for a copy of a mapped part (`copy_of`) or season-to-date `statistics`.
+    """
 
     path: SourcePathText
     reason: str = Field(min_length=1)
+    copy_of: SourcePathText | None = None
+    statistics: bool = False
+
+
+class LatestView(_Strict):
+    """A view with one row a `key` of a table: the first by `order_by` (`column`, or `-column` for descending)."""
+
+    name: TableName
+    table: TableName
+    key: list[ColumnName] = Field(min_length=1)
+    order_by: list[str] = Field(min_length=1)
+    description: str = ""
 
 
 class TargetTable(_Strict):
@@ -301,7 +389,7 @@ class TargetTable(_Strict):
     @property
     def is_document(self) -> bool:
         """Whether the table has one row a document."""
-        return all(s.array_source is None and s.object_source is None for s in self.row_sources)
+        return all(s.source is None for s in self.row_sources)
 
     @model_validator(mode="after")
     def _one_row_source(self) -> TargetTable:
@@ -319,6 +407,7 @@ class MappingConfig(_Strict):
     targets: list[TargetTable]
     ignore_paths: list[IgnoredPath] = Field(default_factory=list)
     exports: list[ExportConfig] = Field(default_factory=list)
+    views: list[LatestView] = Field(default_factory=list)
     description: str = ""
 
     @property

@@ -1,4 +1,7 @@
-"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`, …"""
+"""JSON paths of the mapping language: `$.a.b`, `parent.x`, `lookup.NAME.x`, `$document.x`, `$key`, `$position`, …
+
+`parent.$position` is the position of the enclosing element in its array.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ class JsonPath:
     lookup: str | None = None
 
     def __str__(self) -> str:
+        climb = ["parent"] * self.level
         start = {
-            "item": "$", "parent": ".".join(["parent"] * self.level), "lookup": f"lookup.{self.lookup}",
-            "document": "$document", "key": "$key", "position": "$position",
+            "item": "$", "parent": ".".join(climb), "lookup": f"lookup.{self.lookup}",
+            "document": "$document", "key": "$key", "position": ".".join([*climb, "$position"]),
             "first_position": "$first_position",
         }[self.anchor]  # fmt: skip
         return render_steps(self.steps, start)
@@ -78,6 +82,8 @@ def parse_path(text: str, *, wildcards: bool = False) -> JsonPath:
     level, rest = 0, "." + text
     while re.match(r"\.parent(?=\.|$)", rest):
         level, rest = level + 1, rest[7:]
+    if level and rest == ".$position":
+        return JsonPath("position", level=level)
     if not level:
         raise ValueError(f"path {text!r} must start with $, $document, parent or lookup")
     return JsonPath("parent", _steps(rest, text, wildcards), level=level)

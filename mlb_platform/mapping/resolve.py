@@ -16,7 +16,7 @@ from mlb_platform.mapping.models import (
     Relationship,
     TargetTable,
 )
-from mlb_platform.mapping.paths import parse_path
+from mlb_platform.mapping.paths import ITEMS, MEMBERS, parse_path
 from mlb_platform.mapping.types import SqlType, parse_type
 
 EXTRACTION_VERSION = 1
@@ -61,6 +61,8 @@ class ResolvedTarget:
     key: tuple[str, ...]
     scope: str
     snapshot: bool
+    folds: bool
+    """Whether every capture counts: the newest that has a row wins, and what it does not say stays as known."""
     partition: str | None
     rules: tuple[DataQualityRule, ...]
     relationships: tuple[Relationship, ...]
@@ -95,6 +97,11 @@ class ResolvedMapping:
     def by_name(self) -> dict[str, ResolvedTarget]:
         """Targets by schema.table."""
         return {t.name: t for t in self.targets}
+
+    @property
+    def per_element(self) -> bool:
+        """Whether a response has several entities: the elements of an array."""
+        return self.config.source.entities is not None
 
 
 def path_list(column: InheritedColumn | FieldDefinition) -> list[str]:
@@ -139,16 +146,48 @@ def inherited_name(f: FieldDefinition, names: set[str]) -> str | None:
     return None
 
 
+def element_depth(text: str) -> int:
+    """Return how many arrays or objects keyed by id lie between the document and an element of the array at `text`."""
+    steps = parse_path(text, wildcards=True).steps
+    depth = sum(s in (ITEMS, MEMBERS) for s in steps)
+    return depth if steps and steps[-1] in (ITEMS, MEMBERS) else depth + 1
+
+
+def _in_element(column: InheritedColumn, target: TargetTable, entities: str) -> FieldDefinition:
+    """Write an inherited column of an entity's element as a field of a table whose rows lie in that element."""
+    depths = {element_depth(s.source or "$") for s in target.row_sources}
+    climb = max(depths) - element_depth(entities)
+    paths = [text.replace("$", ".".join(["parent"] * climb), 1) if climb else text for text in path_list(column)]
+    return FieldDefinition(
+        name=column.name, type=column.type, json_path=paths, nullable=False, description=column.description
+    )
+
+
 def _columns(
-    target: TargetTable, entity: InheritedColumn, partition: InheritedColumn | None, key: tuple[str, ...]
+    target: TargetTable,
+    entity: InheritedColumn,
+    partition: InheritedColumn | None,
+    key: tuple[str, ...],
+    entities: str | None,
 ) -> tuple[Column, ...]:
     inherited = {entity.name: entity} | ({partition.name: partition} if partition else {})
     declared: list[Column] = []
+
+    def of_element(column: InheritedColumn, f: FieldDefinition | None) -> Column:
+        """Return the inherited column as one read from the element of the entity."""
+        made = _in_element(column, target, str(entities))
+        text = f.description if f is not None and f.description else column.description
+        name = f.name if f is not None else column.name
+        return Column(name, parse_type(column.type), "path", False, text, made.model_copy(update={"name": name}))
+
     for f in target.fields:
         nullable = f.nullable and f.name not in key
         name = inherited_name(f, set(inherited))
         if f.name in TECHNICAL:
             origin: Origin = "technical"
+        elif name is not None and entities is not None:
+            declared.append(of_element(inherited[name], f))
+            continue
         elif name is not None:
             origin = "entity" if name == entity.name else "partition"
             nullable = False
@@ -165,7 +204,9 @@ def _columns(
         declared.append(Column(f.name, parse_type(f.type), origin, nullable, f.description, f))
     names = {c.name for c in declared}
     front = [
-        Column(c.name, parse_type(c.type), "entity" if c is entity else "partition", False, c.description)
+        of_element(c, None)
+        if entities is not None
+        else Column(c.name, parse_type(c.type), "entity" if c is entity else "partition", False, c.description)
         for c in inherited.values()
         if c.name not in names
     ]
@@ -219,7 +260,8 @@ def _rules(
 
 def _derivation_hash(config: MappingConfig, target: TargetTable, inherited: tuple[InheritedColumn, ...]) -> str:
     """Hash what decides the rows of a table: not its descriptions, relationships, indexes or owners."""
-    source = config.source.model_dump(mode="json", exclude={"entity_key", "partition", "required"})
+    unread = {"entity_key", "partition", "required", "also", "dates", "embeds"}
+    source = config.source.model_dump(mode="json", exclude=unread)
     source["inherited"] = [c.model_dump(mode="json", exclude={"description"}) for c in inherited]
     dumped: dict[str, Any] = target.model_dump(
         mode="json", exclude={"description", "relationships", "indexes", "owners", "data_quality", "upsert_keys"}
@@ -243,7 +285,7 @@ def resolve(config: MappingConfig) -> ResolvedMapping:
     for target in config.targets:
         scope = target.merge_scope or config.source.merge_scope
         key = tuple(target.primary_key)
-        columns = _columns(target, entity, partition, key)
+        columns = _columns(target, entity, partition, key, config.source.entities)
         rules = _rules(target, columns, key, provided)
         targets.append(
             ResolvedTarget(
@@ -252,6 +294,7 @@ def resolve(config: MappingConfig) -> ResolvedMapping:
                 key=key,
                 scope=scope.key if scope else entity.name,
                 snapshot=bool(scope and scope.snapshot),
+                folds=config.source.entities is not None and not (scope and scope.snapshot),
                 partition=partition.name if partition else None,
                 rules=rules,
                 relationships=tuple(target.relationships),

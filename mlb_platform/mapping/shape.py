@@ -33,12 +33,12 @@ class Node:
 
 
 def source_steps(source: RowSource) -> Steps:
-    """Return the steps to one row's element: `()` for the document, else ending in `[*]` or `{*}`."""
-    text = source.array_source or source.object_source
+    """Return the steps to one row's element: `()` for the document, ending in `[*]` or `{*}` for one of several."""
+    text = source.source
     if text is None:
         return ()
     steps = parse_path(text, wildcards=True).steps
-    if steps and steps[-1] in (ITEMS, MEMBERS):
+    if source.element_source is not None or (steps and steps[-1] in (ITEMS, MEMBERS)):
         return steps
     return (*steps, ITEMS if source.array_source else MEMBERS)
 
@@ -78,12 +78,13 @@ def absolute(path: JsonPath, base: Steps, target: TargetTable) -> Steps | None:
     return None
 
 
-def field_paths(f: FieldDefinition, base: Steps, target: TargetTable) -> list[Steps]:
-    """Return the absolute paths that a field's values come from."""
+def field_paths(f: FieldDefinition, source: RowSource, target: TargetTable) -> list[Steps]:
+    """Return the absolute paths that a field's values come from, in the rows of one source."""
+    base = source_steps(source)
     if f.element is not None:
         array = absolute(parse_path(f.element.array_source), base, target)
         base = (*(array or ()), ITEMS)
-    found = [absolute(parse_path(text), base, target) for text in f.paths]
+    found = [absolute(parse_path(text), base, target) for text in source.paths_of(f)]
     return [steps for steps in found if steps is not None]
 
 
@@ -96,10 +97,11 @@ def column_paths(mapping: ResolvedMapping) -> dict[tuple[str, str], list[Steps]]
         for column in target.columns:
             if column.origin in ("entity", "partition"):
                 name = column.name if column.field is None else inherited_name(column.field, set(inherited))
-                result[target.name, column.name] = roots[str(name)]
+                if roots[str(name)]:
+                    result[target.name, column.name] = roots[str(name)]
             elif column.origin == "path" and column.field is not None:
-                bases = [source_steps(s) for s in target.config.row_sources]
-                found = [p for base in bases for p in field_paths(column.field, base, target.config)]
+                sources = target.config.row_sources
+                found = [p for source in sources for p in field_paths(column.field, source, target.config)]
                 if found:
                     result[target.name, column.name] = list(dict.fromkeys(found))
     return result
@@ -153,7 +155,8 @@ def document_tree(mapping: ResolvedMapping) -> Node:
     paths = [p for found in column_paths(mapping).values() for p in found]
     paths += [p for target in mapping.targets for p in _read_paths(target.config)]
     for column in (mapping.entity_key, mapping.partition):
-        paths += [parse_path(p).steps for p in path_list(column)] if column else []
+        if column is not None and not mapping.per_element:
+            paths += [parse_path(p).steps for p in path_list(column)]
     tree = build_tree(paths)
     for (table, name), found in column_paths(mapping).items():
         if mapping.by_name[table].by_name[name].type.name == "JSONB":

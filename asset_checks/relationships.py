@@ -1,0 +1,139 @@
+"""Relationships between tables, each checked: rows by date and entity that name a row which is not there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from psycopg import sql
+
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.mapping.models import Relationship
+from mlb_platform.mapping.resolve import ResolvedTarget
+from mlb_platform.quality.known import KnownOrphan
+from resources.postgres import Connection
+
+SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Rows of one entity that name a row which is not there; `reason` where the source itself leaves it open."""
+
+    entity: str
+    rows: int
+    values: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass
+class RelationshipRecord:
+    """One relationship of a table on one date: how many rows name another, and which of those name none there is."""
+
+    relationship: Relationship
+    provided: bool = True
+    checked: int = 0
+    orphans: list[Orphans] = field(default_factory=list)
+
+    @property
+    def open(self) -> list[Orphans]:
+        """Orphans without a known reason."""
+        return [o for o in self.orphans if not o.reason]
+
+
+Records = dict[tuple[str, date | None], list[RelationshipRecord]]
+
+
+def read_relationships(
+    stores: Stores, targets: Iterable[ResolvedTarget], dates: Sequence[date | None], known: Sequence[KnownOrphan]
+) -> Records:
+    """Check every relationship of these tables in PostgreSQL, by date; a table that is not there has no rows."""
+    records: Records = {}
+    days = [d for d in dates if d is not None]
+    with stores.postgres.transaction() as connection:
+        for target in targets:
+            for day in dates:
+                records[target.name, day] = []
+            for relationship in target.relationships:
+                by_date: dict[date | None, RelationshipRecord] = {
+                    d: RelationshipRecord(relationship, _exists(connection, relationship.to_table)) for d in dates
+                }
+                for day, record in by_date.items():
+                    records[target.name, day].append(record)
+                if _exists(connection, target.name) and by_date and next(iter(by_date.values())).provided:
+                    _read(connection, target, relationship, days, by_date, _reasons(known, target.name, relationship))
+    return records
+
+
+def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationship) -> Mapping[tuple[str, str], str]:
+    """Return the reasons of known orphans by entity and value."""
+    return {
+        (k.entity, value): k.reason
+        for k in known
+        if k.table == table and k.to_table == relationship.to_table and k.columns == relationship.from_fields
+        for value in k.values
+    }
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
+    return bool(found and found[0])
+
+
+def _read(
+    connection: Connection,
+    target: ResolvedTarget,
+    relationship: Relationship,
+    days: Sequence[date],
+    by_date: Mapping[date | None, RelationshipRecord],
+    reasons: Mapping[tuple[str, str], str],
+) -> None:
+    names = [sql.Identifier("t", name) for name in relationship.from_fields]
+    pairs = zip(relationship.from_fields, relationship.to_fields, strict=True)
+    same = sql.SQL(" AND ").join(
+        sql.SQL("p.{} = t.{}").format(sql.Identifier(theirs), sql.Identifier(mine)) for mine, theirs in pairs
+    )
+    day: sql.Composable = sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
+    within: sql.Composable = sql.SQL("true")
+    if target.partition:
+        within = sql.SQL("{} = ANY({}::date[])").format(day, sql.Literal(list(days)))
+    query = sql.SQL(
+        "SELECT {day}, t.{scope}::text, concat_ws(', ', {values}), count(*), "
+        "NOT EXISTS (SELECT FROM {other} p WHERE {same}) AS orphan FROM {table} t WHERE {within} AND {given} "
+        "GROUP BY {day}, t.{scope}, {values}"
+    ).format(
+        day=day,
+        scope=sql.Identifier(target.scope),
+        values=sql.SQL(", ").join(names),
+        other=sql.Identifier(*relationship.to_table.split(".")),
+        same=same,
+        table=sql.Identifier(*target.name.split(".")),
+        within=within,
+        given=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(n) for n in names),
+    )
+    found: dict[date | None, dict[tuple[str, str], dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
+    for when, entity, value, rows, orphan in connection.execute(query):
+        by_date[when].checked += rows
+        if orphan:
+            found[when][entity, reasons.get((entity, value), "")][value] = rows
+    for when, groups in found.items():
+        for (entity, reason), values in sorted(groups.items()):
+            by_date[when].orphans.append(Orphans(entity, sum(values.values()), tuple(values)[:SAMPLES], reason))
+
+
+def described(record: RelationshipRecord) -> dict[str, Any]:
+    """Return what is shown of one relationship: a row of a table."""
+    r = record.relationship
+    by_entity = ", ".join(f"{o.entity}: {o.rows} ({'; '.join(o.values)})" for o in record.open[:10])
+    reasons = "; ".join(sorted({f"{o.entity}: {o.reason}" for o in record.orphans if o.reason}))
+    return {
+        "columns": ", ".join(r.from_fields),
+        "to": f"{r.to_table}({', '.join(r.to_fields)})",
+        "checked": record.checked,
+        "orphans": sum(o.rows for o in record.open),
+        "by_entity": by_entity if record.provided else "the table is not there yet",
+        "known": reasons,
+    }

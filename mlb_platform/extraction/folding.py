@@ -1,0 +1,62 @@
+"""Captures that are not complete, put together: the newest that has a row wins, what it leaves out stays as known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from mlb_platform.extraction.collect import RAW_ID
+from mlb_platform.mapping.resolve import Column, ResolvedTarget
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A capture that counts for an entity; of two, the one with the greater `order` is newer."""
+
+    raw_id: int
+    entity: str
+    order: int
+
+
+def fold(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer]) -> pa.Table:
+    """Return one row a key of the entities in `offers`, made of the rows of their captures.
+
+    `rows` are those of captures, by `_raw_id`; one of an entity that is not offered is left out. A column takes the
+    newest value that is not NULL, one with `cleared_by` the newest value of a capture that has either column. The
+    technical columns and `_raw_id` are those of the newest capture that has the row.
+    """
+    given = pa.table(
+        {
+            "raw_id": pa.array([o.raw_id for o in offers], pa.int64()),
+            "entity": pa.array([o.entity for o in offers], pa.string()),
+            "number": pa.array([o.order for o in offers], pa.int64()),
+        }
+    )
+    cells = [f'r."{name}"' for name in target.key]
+    for name in rows.column_names:
+        if name not in target.key:
+            cells.append(f'{_newest(name, target.by_name.get(name))} AS "{name}"')
+    key = ", ".join(f'r."{name}"' for name in target.key)
+    query = f"""
+        SELECT {", ".join(cells)} FROM offered_rows r
+        JOIN offers o ON r."{RAW_ID}" = o.raw_id AND CAST(r."{target.scope}" AS VARCHAR) = o.entity
+        GROUP BY {key} ORDER BY {key}"""
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("offered_rows", rows)
+        connection.register("offers", given)
+        found = connection.sql(query).to_arrow_table()
+    return found.select(rows.column_names).cast(rows.schema)
+
+
+def _newest(name: str, column: Column | None) -> str:
+    """SQL of what the captures say of one column."""
+    if column is None or column.technical:
+        return f'arg_max_null(r."{name}", o.number)'
+    other = column.field.cleared_by if column.field is not None else None
+    if other is None:
+        return f'arg_max(r."{name}", o.number)'
+    return f'arg_max_null(r."{name}", o.number) FILTER (WHERE r."{name}" IS NOT NULL OR r."{other}" IS NOT NULL)'

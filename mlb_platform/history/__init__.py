@@ -1,0 +1,1 @@
+"""What tables held at a time, and what changed between captures."""

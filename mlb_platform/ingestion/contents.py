@@ -1,0 +1,143 @@
+"""What lies in a response: its entities, what it says of dates, and documents of other endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from mlb_platform.mapping.models import DateSource, EmbeddedDocuments
+from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path, render_steps
+from resources.raw_members import DateClaim
+
+Steps = tuple[str, ...]
+
+
+def find(value: Any, steps: Steps) -> Any:
+    """Return what lies at `steps`; None where there is nothing."""
+    for step in steps:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def first(value: Any, paths: Sequence[Steps]) -> Any:
+    """Return the first value of these paths that is there and not null."""
+    return next((v for v in (find(value, steps) for steps in paths) if v is not None), None)
+
+
+def walk(value: Any, steps: Steps, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield every value at `steps` (with `[*]` and `{*}`), preceded by the document and the elements it lies in."""
+    chain = above or (value,)
+    for n, step in enumerate(steps):
+        if step in (ITEMS, MEMBERS):
+            listed = list(value.values()) if isinstance(value, dict) and step == MEMBERS else value
+            for item in listed if isinstance(listed, list) else ():
+                yield from walk(item, steps[n + 1 :], (*chain, item))
+            return
+        value = value.get(step) if isinstance(value, dict) else None
+    if value is not None:
+        yield chain if chain[-1] is value else (*chain, value)
+
+
+def _to_elements(text: str) -> Steps:
+    """Return the steps to the elements of the array at `text`."""
+    steps = parse_path(text, wildcards=True).steps
+    return steps if steps and steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS)
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Where the entities of a response are, and the paths of their key and partition date, within their element."""
+
+    steps: Steps
+    key_paths: tuple[Steps, ...]
+    key_type: str
+    partition_paths: tuple[Steps, ...]
+
+    @classmethod
+    def at(cls, text: str, key_paths: tuple[Steps, ...], key_type: str, partition_paths: tuple[Steps, ...]) -> Entities:
+        """Return the entities that are the elements of the array at `text`."""
+        return cls(_to_elements(text), key_paths, key_type, partition_paths)
+
+    @property
+    def text(self) -> str:
+        """The path of the elements."""
+        return render_steps(self.steps)
+
+    def elements(self, document: Any) -> Iterator[Any]:
+        """Yield the elements of a document."""
+        for chain in walk(document, self.steps):
+            yield chain[-1]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Where a response tells dates of other entities."""
+
+    kind: str
+    steps: Steps
+    key: JsonPath
+    dates: tuple[JsonPath, ...]
+
+    @classmethod
+    def of(cls, source: DateSource) -> Claims:
+        """Read what a mapping says."""
+        dates = [source.date] if isinstance(source.date, str) else source.date
+        steps = _to_elements(source.array_source)
+        return cls(source.of, steps, parse_path(source.key), tuple(parse_path(d) for d in dates))
+
+
+def claims_of(document: Any, sources: Sequence[Claims]) -> tuple[DateClaim, ...]:
+    """Return the dates that a document tells; what is no date or has no key tells nothing."""
+    found = []
+    for source in sources:
+        for chain in walk(document, source.steps):
+            key = _value(chain, source.key)
+            day = next((d for d in (iso_day(_value(chain, p)) for p in source.dates) if d is not None), None)
+            if isinstance(key, int | str) and not isinstance(key, bool) and day is not None:
+                found.append(DateClaim(source.kind, str(key), day, own=False))
+    return tuple(found)
+
+
+def _value(chain: tuple[Any, ...], path: JsonPath) -> Any:
+    """Return what `path` leads to from the last element of `chain`; `parent` is the one before."""
+    place = len(chain) - 1 - path.level
+    return find(chain[place], path.steps) if place >= 0 else None
+
+
+def iso_day(value: object) -> date | None:
+    """Return the date that a text YYYY-MM-DD is; None for anything else."""
+    if not isinstance(value, str) or len(value) != 10 or value[4] != "-":
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Where documents of another endpoint are, what identifies one, and the member they are kept under."""
+
+    member: str
+    key: str
+    sources: tuple[Steps, ...]
+
+    @classmethod
+    def of(cls, source: EmbeddedDocuments) -> Embedding:
+        """Read what a mapping says."""
+        steps = tuple(parse_path(p, wildcards=True).steps for p in source.from_paths)
+        return cls(source.member, source.key, steps)
+
+
+def embedded_documents(document: Any, embedding: Embedding) -> list[dict[str, Any]]:
+    """Return the objects with a key at an embedding's paths; of several with one key the first."""
+    found: dict[str, dict[str, Any]] = {}
+    for steps in embedding.sources:
+        for chain in walk(document, steps):
+            value = chain[-1]
+            key = value.get(embedding.key) if isinstance(value, dict) else None
+            if isinstance(key, int | str) and not isinstance(key, bool):
+                found.setdefault(str(key), value)
+    return list(found.values())

@@ -1,0 +1,126 @@
+"""What raw rows hold besides one entity: the entities of a response with several, and dates told of other entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Protocol
+
+from psycopg import sql
+
+from resources.postgres import Connection
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS quality;
+CREATE TABLE IF NOT EXISTS quality.raw_members (
+    raw_table text NOT NULL,
+    raw_id bigint NOT NULL,
+    entity_key text NOT NULL,
+    partition_date date,
+    PRIMARY KEY (raw_table, raw_id, entity_key)
+);
+CREATE INDEX IF NOT EXISTS raw_members_entity ON quality.raw_members (raw_table, entity_key);
+CREATE INDEX IF NOT EXISTS raw_members_date ON quality.raw_members (raw_table, partition_date);
+COMMENT ON TABLE quality.raw_members IS 'The entities of responses that have several, by raw row';
+CREATE TABLE IF NOT EXISTS quality.entity_dates (
+    kind text NOT NULL,
+    entity_key text NOT NULL,
+    source text NOT NULL,
+    own boolean NOT NULL,
+    day date NOT NULL,
+    observed_at timestamptz NOT NULL,
+    content_hash text NOT NULL,
+    PRIMARY KEY (kind, entity_key, source)
+);
+COMMENT ON TABLE quality.entity_dates IS 'The date of each entity by its own responses (they win) or a schedule';
+"""
+_LATEST = "quality.entity_dates"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One entity of a response with several."""
+
+    entity_key: str
+    partition_date: date | None
+
+
+@dataclass(frozen=True)
+class DateClaim:
+    """That the entity `key` of `kind` (game_pk) is of `day`; `own`: said by its own response."""
+
+    kind: str
+    key: str
+    day: date
+    own: bool
+
+
+class Claimant(Protocol):
+    """A capture, as far as dates go."""
+
+    @property
+    def captured_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def content_hash(self) -> str: ...  # noqa: D102
+    @property
+    def claims(self) -> tuple[DateClaim, ...]: ...  # noqa: D102
+
+
+class RawMembers:
+    """Reads and writes raw_members and entity_dates; every call works on the connection it is given."""
+
+    def ensure(self, connection: Connection) -> None:
+        """Create the tables if they are not there; the caller holds the lock for that."""
+        found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (_LATEST,)).fetchone()
+        if not found or not found[0]:
+            connection.execute(_TABLES)
+
+    def add(self, connection: Connection, raw_table: str, raw_id: int, members: Iterable[Member]) -> None:
+        """Keep the entities of a stored row."""
+        listed = list(members)
+        if listed:
+            connection.execute(
+                "INSERT INTO quality.raw_members (raw_table, raw_id, entity_key, partition_date) "
+                "SELECT %s, %s, * FROM unnest(%s::text[], %s::date[]) ON CONFLICT DO NOTHING",
+                (raw_table, raw_id, [m.entity_key for m in listed], [m.partition_date for m in listed]),
+            )
+
+    def claim(self, connection: Connection, raw_table: str, captures: Sequence[Claimant]) -> None:
+        """Keep what captures say of dates: of each entity the newest word of this raw table.
+
+        Where one response gives an entity several dates (a suspended game is listed twice), the first counts.
+        """
+        newest: dict[tuple[str, str], tuple[datetime, str, date, bool]] = {}
+        for capture in captures:
+            of_capture: dict[tuple[str, str], tuple[datetime, str, date, bool]] = {}
+            for c in capture.claims:
+                found = (capture.captured_at, capture.content_hash, c.day, c.own)
+                known = of_capture.get((c.kind, c.key))
+                of_capture[c.kind, c.key] = found if known is None else min(known, found, key=lambda x: x[2])
+            for key, found in of_capture.items():
+                newest[key] = max(newest.get(key, found), found, key=lambda x: x[:2])
+        if not newest:
+            return
+        rows = [(kind, key, *newest[kind, key]) for kind, key in sorted(newest)]
+        connection.execute(_CLAIM, (raw_table, *(list(column) for column in zip(*rows, strict=True))))
+
+    def redate(self, connection: Connection, table: sql.Identifier, of: str) -> int:
+        """Give rows the dates known of their entities; see `RawStore.redate`."""
+        return connection.execute(_REDATE.format(table=table), {"kind": of}).rowcount
+
+
+_CLAIM = """
+INSERT INTO quality.entity_dates AS d (source, kind, entity_key, observed_at, content_hash, day, own)
+SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::date[], %s::boolean[])
+ON CONFLICT (kind, entity_key, source) DO UPDATE SET
+    day = excluded.day, observed_at = excluded.observed_at, content_hash = excluded.content_hash
+WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") > (d.observed_at, d.content_hash COLLATE "C")
+"""
+
+_REDATE = sql.SQL("""
+UPDATE {table} r SET partition_date = known.day, ingest_xid = pg_current_xact_id()
+FROM (SELECT DISTINCT ON (entity_key) entity_key, day FROM quality.entity_dates WHERE kind = %(kind)s
+      ORDER BY entity_key, own DESC, observed_at DESC, content_hash COLLATE "C" DESC) known
+WHERE r.entity_key = known.entity_key AND r.partition_date IS DISTINCT FROM known.day
+""")
