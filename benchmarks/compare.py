@@ -22,11 +22,10 @@ _SHOWN = 3
 
 def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
     """Yield a line for every table of a contender or sink that differs from ours in PostgreSQL."""
-    for target in ours.mapping.targets:
-        spec = merge_spec(target)
-        name = spec.table.split(".")[1]
+    for by_hand in TABLES:
+        name = by_hand.name
+        spec = merge_spec(ours.mapping.by_name[f"game.{name}"])
         columns = [c.name for c in spec.columns if not c.technical]
-        by_hand = next(table for table in TABLES if table.name == name)
         if set(by_hand.names) != set(spec.column_names):
             yield f"{spec.table}: columns {sorted(set(by_hand.names) ^ set(spec.column_names))} are not in both"
             continue

@@ -138,5 +138,5 @@ def _is_descriptor_2(stream: Any) -> bool:
 
 
 def many(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 game`, `1,200 games`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return a count with its noun: `1 game`, `1,200 games`, `2 series`."""
+    return f"{count:,} {noun}{'' if count == 1 or noun.endswith('s') else 's'}"

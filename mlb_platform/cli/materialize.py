@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
 
+ALL = "all"
+DEFAULT = "game/live_game_v1"
 DATES_A_RUN = 30
 GAMES_FOR_A_QUICK_START = 300
 """Beyond this, Spark starts slower and runs faster."""
@@ -36,11 +38,12 @@ class Question:
     games: list[str] | None = None
     full: bool = False
 
-    @property
-    def words(self) -> str:
-        """The range in words."""
+    def words(self, dated: bool = True) -> str:
+        """The range in words; of what has no dates there is but all."""
         if self.games is not None:
             return f"game {', '.join(self.games)}" if len(self.games) < 6 else f"{len(self.games)} games"
+        if not dated:
+            return "all"
         if self.start and self.end:
             return f"{self.start}" if self.start == self.end else f"{self.start} to {self.end}"
         return f"from {self.start}" if self.start else f"until {self.end}" if self.end else "any date"
@@ -52,7 +55,12 @@ def register(app: typer.Typer) -> None:
 
 
 def materialize(
-    mapping: Annotated[str, typer.Option(help="The mapping.", metavar="ENDPOINT/METHOD")] = "game/live_game_v1",
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The mapping, or `all` (default: that of --table, else {DEFAULT}).", metavar="ENDPOINT/METHOD"
+        ),
+    ] = None,
     table: Annotated[
         list[str] | None, typer.Option(help="Only this table; repeatable.", metavar="SCHEMA.TABLE")
     ] = None,
@@ -70,16 +78,54 @@ def materialize(
 
     Example: mlb materialize --mapping game/live_game_v1 --from 2024-07-01 --to 2024-07-02
     Example: mlb materialize --game-pk 747175 --full
+    Example: mlb materialize --mapping all
     """
     check_range(start, end)
     if game_pk and (start or end):
         raise typer.BadParameter("give --game-pk or a range of dates, not both")
+    if mapping == ALL and (table or game_pk):
+        raise typer.BadParameter(f"--mapping {ALL} is for a range of dates, or everything")
     with platform() as made, quiet_java(made.settings.logs / "spark.log"):
-        resolved = mapping_of(made, mapping)
+        if mapping == ALL:
+            raise typer.Exit(max(materialize_all(made, start, end, full, dry_run)))
+        resolved = _mapping_asked(made, mapping, table)
         names = check_tables(resolved, table)
         games = [str(n) for n in game_pk] if game_pk else None
+        if games and resolved.noun != "game":
+            raise typer.BadParameter(f"--game-pk: the captures of {resolved.name} are not by game; give dates")
+        if (start or end) and resolved.partition is None:
+            raise typer.BadParameter(f"the tables of {resolved.name} have no dates: leave --from and --to out")
         code = bring_up(made, resolved, Question(names, start, end, games, full), dry_run)
     raise typer.Exit(code)
+
+
+def materialize_all(
+    made: Platform, start: date | None = None, end: date | None = None, full: bool = False, dry_run: bool = False
+) -> Iterator[int]:
+    """Bring up every mapping that has captures in the range, parents before what refers to them; yield exit codes.
+
+    Mappings without dates are brought up whole, since what the dates refer to may be there.
+    """
+    yield 0
+    for mapping in made.registry.parents_first:
+        first, last = (start, end) if mapping.partition else (None, None)
+        asked = Question([t.name for t in mapping.targets], first, last, full=full)
+        pending = _look_up(made, mapping, asked)
+        if pending.captures or pending.dates:
+            yield _bring_up(made, mapping, asked, pending, dry_run)
+        else:
+            say(f"{mapping.name}: no captures", "dim")
+
+
+def _mapping_asked(made: Platform, name: str | None, tables: Sequence[str] | None) -> ResolvedMapping:
+    """Return the mapping named, else that of the first table named, else the live feed's."""
+    if name is None and tables:
+        try:
+            return made.registry.table_owner(tables[0])
+        except KeyError:
+            known = [t for m in made.registry.mappings.values() for t in m.by_name]
+            raise _unknown(tables[0], known, "there is") from None
+    return mapping_of(made, name or DEFAULT)
 
 
 def check_tables(mapping: ResolvedMapping, wanted: Sequence[str] | None) -> list[str]:
@@ -87,26 +133,41 @@ def check_tables(mapping: ResolvedMapping, wanted: Sequence[str] | None) -> list
     known = [t.name for t in mapping.targets]
     for name in wanted or ():
         if name not in known:
-            import difflib
-
-            close = difflib.get_close_matches(name, known, 3, 0.5) or known
-            raise typer.BadParameter(f"{mapping.name} has no table {name!r}; close to it: {', '.join(close)}")
+            raise _unknown(name, known, f"{mapping.name} has")
     return [t for t in known if not wanted or t in wanted]
+
+
+def _unknown(table: str, known: Sequence[str], who: str) -> typer.BadParameter:
+    import difflib
+
+    close = difflib.get_close_matches(table, known, 3, 0.5) or known
+    return typer.BadParameter(f"{who} no table {table!r}; close to it: {', '.join(close)}")
 
 
 def bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run: bool = False) -> int:
     """Find the dates with work, run them, print what was done; return the exit code."""
-    from mlb_platform.cli.summary import print_summary
+    pending = _look_up(made, mapping, asked)
+    _check_there_is_something(mapping, asked, pending)
+    return _bring_up(made, mapping, asked, pending, dry_run)
+
+
+def _look_up(made: Platform, mapping: ResolvedMapping, asked: Question) -> Pending:
     from mlb_platform.extraction.pending import find_pending
 
-    pending = find_pending(
+    return find_pending(
         made.stores, mapping, asked.tables, entities=asked.games, start=asked.start, end=asked.end, full=asked.full
     )
-    _check_there_is_something(mapping, asked, pending)
-    found = f"{many(pending.captures, 'capture')} of {many(len(pending.plans), 'game')}"
-    say(f"{mapping.name}, {asked.words}: {found} on {many(len(pending.dates), 'date')}")
+
+
+def _bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, dry_run: bool) -> int:
+    from mlb_platform.cli.summary import print_summary
+
+    dated = mapping.partition is not None
+    found = f"{many(pending.captures, 'capture')} of {many(len(pending.plans), mapping.noun)}"
+    on = f" on {many(len(pending.dates), 'date')}" if dated and mapping.noun != "date" else ""
+    say(f"{mapping.name}, {asked.words(dated)}: {found}{on}")
     if dry_run:
-        _print_plan(pending)
+        _print_plan(pending, mapping)
         return 0
     verdicts: list[AssetCheckEvaluation] = []
     made.quick_start = len(pending.entities) <= GAMES_FOR_A_QUICK_START
@@ -122,17 +183,17 @@ def _check_there_is_something(mapping: ResolvedMapping, asked: Question, pending
     if absent:
         raise PlatformError(f"{raw_table} has no capture of game {', '.join(absent)}: ingest it first")
     if not pending.captures and not pending.dates:
-        where = f"{raw_table} has no raw rows" + ("" if asked.words == "any date" else f" for {asked.words}")
+        asked_for = asked.words(mapping.partition is not None)
+        where = f"{raw_table} has no raw rows" + ("" if asked_for in ("any date", "all") else f" for {asked_for}")
         raise PlatformError(f"{where}: ingest captures (`mlb ingest captures DIR`) or make some (`mlb simulate`)")
 
 
-def _print_plan(pending: Pending) -> None:
-    for when in sorted(pending.work):
-        games = sorted(pending.work[when])
-        shown = ", ".join(games[:15]) + (f" and {len(games) - 15} more" if len(games) > 15 else "")
-        say(f"  {when}  {many(len(games), 'game')} to merge: {shown}")
-    if pending.undated:
-        say(f"  no date     {many(len(pending.undated), 'game')} to merge: {', '.join(pending.undated[:15])}")
+def _print_plan(pending: Pending, mapping: ResolvedMapping) -> None:
+    parts = [*sorted(pending.work.items()), *([("no date   ", pending.undated)] if pending.undated else [])]
+    for when, entities in parts:
+        found = sorted(entities)
+        shown = ", ".join(found[:15]) + (f" and {len(found) - 15} more" if len(found) > 15 else "")
+        say(f"  {when}  {many(len(found), mapping.noun)} to merge: {shown}")
     idle = len(pending.dates) - len(pending.work)
     say(f"{many(len(pending.work), 'date')} would be run, {idle} are up to date; nothing was changed (--dry-run)")
 
@@ -149,7 +210,8 @@ def _run(
     dates = sorted(pending.work) if asked.games is None else []
     chunks = [dates[i : i + DATES_A_RUN] for i in range(0, len(dates), DATES_A_RUN)]
     alone = sorted(pending.entities) if asked.games is not None else pending.undated
-    size = f"of {many(len(pending.entities), 'game')} on {many(len(pending.work), 'date')}"
+    size = f"of {many(len(pending.entities), mapping.noun)}"
+    size += f" on {many(len(pending.work), 'date')}" if mapping.partition else ""
     merged = 0
     with Progress("Materializing", "tables", len(asked.tables) * (len(chunks) + bool(alone))) as bar:
 

@@ -35,7 +35,7 @@ def run(
     Example: mlb run --captures ../shared/captures
     """
     from mlb_platform.cli.data import ingest, simulate_into
-    from mlb_platform.cli.materialize import check_spark
+    from mlb_platform.cli.materialize import check_spark, materialize_all
 
     with platform() as made, quiet_java(made.settings.logs / "spark.log"):
         check_spark(made)
@@ -45,20 +45,9 @@ def run(
         else:
             report = ingest(made, captures)
             rejected = report.rejected
-        code = max(_materialize(made, name) for name in sorted(made.registry.mappings))
+        code = max(materialize_all(made))
         _say_what_next(made, rejected)
     raise typer.Exit(code)
-
-
-def _materialize(made: Platform, name: str) -> int:
-    """Materialize every date of the sample, those that are up to date included, so that they are told unchanged."""
-    from mlb_platform.cli.materialize import Question, bring_up
-
-    mapping = made.registry.get(name)
-    if not made.raw.rows(mapping.config.source.raw_table):
-        say(f"{name}: no captures")
-        return 0
-    return bring_up(made, mapping, Question([t.name for t in mapping.targets]))
 
 
 def _say_what_next(made: Platform, rejected: int) -> None:

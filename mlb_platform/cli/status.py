@@ -51,7 +51,7 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
         say(f"{mapping.name}: no raw rows{' in this range' if start or end else ''}: see `mlb run` or `mlb ingest`")
         return
     sinks = [s.name for s in made.stores.sinks]
-    table = grid("date", "game", "captures", "latest capture", *sinks, "held back", right=["captures"])
+    table = grid("date", mapping.noun, "captures", "latest capture", *sinks, "held back", right=["captures"])
     plans = sorted(found.plans.values(), key=lambda p: (_newest(p).partition_date or date.min, p.entity), reverse=True)
     shown = plans[:limit] if limit else plans
     for plan in reversed(shown):
@@ -65,14 +65,17 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
         )
     stdout().print(table)
     if len(shown) < len(plans):
-        note(f"the latest {len(shown)} of {len(plans)} games are shown: --limit 0 shows all, --from and --to narrow it")
+        note(
+            f"the latest {len(shown)} of {many(len(plans), mapping.noun)} are shown: "
+            "--limit 0 shows all, --from and --to narrow it"
+        )
     totals = grid("table", *[f"rows in {s}" for s in sinks], right=[f"rows in {s}" for s in sinks])
     for name in tables:
         totals.add_row(name, *[f"{found.rows(s, name):,}" for s in sinks])
     stdout().print(totals)
     held_games, waiting = len(found.held), len(found.entities)
     say(
-        f"{mapping.name}: {many(found.captures, 'capture')} of {many(len(plans), 'game')} on "
+        f"{mapping.name}: {many(found.captures, 'capture')} of {many(len(plans), mapping.noun)} on "
         f"{many(len(found.dates), 'date')}; {waiting} to be merged, {held_games} with captures held back"
     )
     if waiting:

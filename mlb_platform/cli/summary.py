@@ -99,7 +99,7 @@ def print_summary(
     )
     if report is not None:
         parts = ", ".join(f"{n} {s:.1f}" for n, s in report.seconds.items() if n not in ("wall", "merge") and s >= 0.05)
-        read = f"{many(report.parsed, 'capture')} of {many(report.entities, 'game')} parsed"
+        read = f"{many(report.parsed, 'capture')} of {many(report.entities, mapping.noun)} parsed"
         say(f"{read}; {report.seconds['wall']:.1f} seconds in all ({parts})", "dim")
     differing = [t for t in asked.tables if len({rows[s, t] for s in sinks}) > 1]
     _print_findings(made, asked, report, after, differing, verdicts)

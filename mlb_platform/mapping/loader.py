@@ -205,7 +205,9 @@ NO_MAPPINGS = frozenset({"exports", "known", "released"})
 
 def mapping_files(folder: Path) -> list[Path]:
     """Return the mapping files of a folder, ENDPOINT/METHOD.yaml; what is known and released lies beside them."""
-    return sorted(p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name not in NO_MAPPINGS)
+    return sorted(
+        p for pattern in ("*/*.yaml", "*/*.yml") for p in folder.glob(pattern) if p.parent.name not in NO_MAPPINGS
+    )
 
 
 class MappingRegistry:
@@ -230,6 +232,26 @@ class MappingRegistry:
                 raise MappingError(errors)
             self._mappings = {c.name: resolve(c) for c in configs.values()}
         return self._mappings
+
+    @property
+    def parents_first(self) -> list[ResolvedMapping]:
+        """All mappings in an order in which tables come before those that refer to them; by name where that leaves it."""
+        owners = {t: m for m in self.mappings.values() for t in m.by_name}
+        ordered: dict[str, ResolvedMapping] = {}
+        seen: set[str] = set()
+
+        def take(mapping: ResolvedMapping) -> None:
+            if mapping.name in seen:
+                return
+            seen.add(mapping.name)
+            named = {r.to_table for t in mapping.targets for r in t.relationships}
+            for parent in sorted(owners[t].name for t in named if t in owners):
+                take(self.mappings[parent])
+            ordered[mapping.name] = mapping
+
+        for _, mapping in sorted(self.mappings.items()):
+            take(mapping)
+        return list(ordered.values())
 
     def get(self, name: str) -> ResolvedMapping:
         """Return one mapping by `endpoint/method`; raise KeyError that lists those there are."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -97,6 +98,11 @@ class ResolvedMapping:
     def by_name(self) -> dict[str, ResolvedTarget]:
         """Targets by schema.table."""
         return {t.name: t for t in self.targets}
+
+    @property
+    def noun(self) -> str:
+        """What an entity is called in words: game, person, date."""
+        return re.sub(r"^.*_(?=date$)|_(pk|id|key)$", "", self.entity_key.name).replace("_", " ")
 
     @property
     def per_element(self) -> bool:
