@@ -66,7 +66,7 @@ _PLAYERS = """
     team_id int, jersey_number varchar(10), game_position_code varchar(5), game_position_name varchar(50),
     game_position_type varchar(50), game_position_abbreviation varchar(10), batting_order int,
     roster_status_code varchar(10), roster_status_description varchar(100), is_current_batter bool,
-    is_current_pitcher bool, is_on_bench bool, is_substitute bool
+    is_current_pitcher bool, is_on_bench bool, is_substitute bool, parent_team_id int
 """
 _PLAYS = """
     play_id varchar(50), inning int, half_inning varchar(10), is_top_inning bool, at_bat_index int,

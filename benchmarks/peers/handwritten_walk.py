@@ -188,6 +188,7 @@ def players(doc: Json, out: Out) -> None:
             _first(game_status.get("isCurrentPitcher"), away_game_status.get("isCurrentPitcher")),
             _first(game_status.get("isOnBench"), away_game_status.get("isOnBench")),
             _first(game_status.get("isSubstitute"), away_game_status.get("isSubstitute")),
+            _first(home.get("parentTeamId"), away.get("parentTeamId")),
         ))  # fmt: skip
 
 
