@@ -17,6 +17,8 @@ from mlb_platform.quality.known import KnownOrphan
 from resources.postgres import Connection
 
 SAMPLES = 5
+MANY_ENTITIES = 2_000
+"""From so many entities on, reading a whole table is no slower than looking them up."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,16 @@ class Orphans:
 
 @dataclass
 class RelationshipRecord:
-    """One relationship of a table on one date: how many rows name another, and which of those name none there is."""
+    """One relationship of a table on one date: how many rows name another, and which of those name none there is.
+
+    `settled` are known orphans of entities with rows on this date which are none any more: entity and value.
+    """
 
     relationship: Relationship
     provided: bool = True
     checked: int = 0
     orphans: list[Orphans] = field(default_factory=list)
+    settled: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def open(self) -> list[Orphans]:
@@ -99,7 +105,9 @@ def _read(
     day: sql.Composable = sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
     within: sql.Composable = sql.SQL("true")
     if target.partition:
-        within = sql.SQL("{} = ANY({}::date[])").format(day, sql.Literal(list(days)))
+        within = sql.SQL("{} = ANY({}::date[]) AND {}").format(
+            day, sql.Literal(list(days)), _of_scopes(connection, target, days)
+        )
     query = sql.SQL(
         "SELECT {day}, t.{scope}::text, concat_ws(', ', {values}), count(*), "
         "NOT EXISTS (SELECT FROM {other} p WHERE {same}) AS orphan FROM {table} t WHERE {within} AND {given} "
@@ -122,6 +130,34 @@ def _read(
     for when, groups in found.items():
         for (entity, reason), values in sorted(groups.items()):
             by_date[when].orphans.append(Orphans(entity, sum(values.values()), tuple(values)[:SAMPLES], reason))
+    if reasons:
+        entities = sorted({entity for entity, _ in reasons})
+        present = sql.SQL(
+            "SELECT DISTINCT {day}, t.{scope}::text FROM {table} t WHERE {within} AND t.{scope}::text = ANY({entities})"
+        ).format(
+            day=day,
+            scope=sql.Identifier(target.scope),
+            table=sql.Identifier(*target.name.split(".")),
+            within=within,
+            entities=sql.Literal(entities),
+        )
+        for when, entity in connection.execute(present).fetchall():
+            open_values = {v for (e, reason), values in found[when].items() if e == entity and reason for v in values}
+            by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in open_values)
+
+
+def _of_scopes(connection: Connection, target: ResolvedTarget, days: Sequence[date]) -> sql.Composable:
+    """Return what keeps to the entities merged under these dates: keys begin with the entity, not with the date."""
+    found = connection.execute(
+        "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = %s AND partition_date = ANY(%s)",
+        [target.name, list(days)],
+    ).fetchall()
+    if len(found) > MANY_ENTITIES:
+        return sql.SQL("true")
+    kind = sql.SQL(str(target.by_name[target.scope].type))
+    return sql.SQL("t.{} = ANY(({}::text[])::{}[])").format(
+        sql.Identifier(target.scope), sql.Literal([row[0] for row in found]), kind
+    )
 
 
 def described(record: RelationshipRecord) -> dict[str, Any]:
@@ -136,4 +172,5 @@ def described(record: RelationshipRecord) -> dict[str, Any]:
         "orphans": sum(o.rows for o in record.open),
         "by_entity": by_entity if record.provided else "the table is not there yet",
         "known": reasons,
+        "settled": "; ".join(f"{entity}: {value}" for entity, value in record.settled),
     }

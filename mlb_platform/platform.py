@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
+from mlb_platform.history.corrections import AfterMerge
 from mlb_platform.home import check_home
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import Settings
@@ -72,7 +73,9 @@ class Platform:
             PostgresSink(self.postgres),
             DeltaSink(self.settings.lake, self.postgres, spark=self.spark, spark_above_bytes=above),
         ]
-        return Stores(self.postgres, self.raw, self.quality, sinks, self.spark, self.settings.games_per_job)
+        stores = Stores(self.postgres, self.raw, self.quality, sinks, self.spark, self.settings.games_per_job)
+        stores.after_merge = AfterMerge(stores, self.settings.lake, lambda: self.registry.mappings.values())
+        return stores
 
     def transformation(self, mapping: str, tables: list[str] | None = None) -> BaseTransformation:
         """Return the transformation of a mapping (`endpoint/method`) over some of its tables, or all."""

@@ -42,6 +42,11 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
     @property
+    def quality_reports(self) -> Path:
+        """Folder of the quality reports: TABLE/DATE.html."""
+        return self.home / "reports" / "quality"
+
+    @property
     def jars(self) -> Path:
         """Folder of the Spark jars."""
         return self.home / "jars"

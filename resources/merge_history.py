@@ -33,7 +33,7 @@ COMMENT ON TABLE quality.merge_history IS
     'Every merge into the lake: after it, table version `version` held what this capture says of the scope';
 COMMENT ON COLUMN quality.merge_history.version IS
     'Version of the Delta table that holds the rows; NULL for what was merged before this was kept';
-COMMENT ON COLUMN quality.merge_history.unexamined IS 'Changed rows of a scope merged before; not yet compared';
+COMMENT ON COLUMN quality.merge_history.unexamined IS 'Changed rows or came first; not looked at for corrections yet';
 INSERT INTO quality.merge_history (sink, table_name, scope, changed, raw_id, observed_at, content_hash,
                                    derivation_hash, partition_date, rows, merged_at)
 SELECT sink, table_name, scope, true, raw_id, observed_at, content_hash, derivation_hash, partition_date, rows,
@@ -47,8 +47,8 @@ INSERT INTO quality.merge_history AS h (sink, table_name, scope, version, change
                                         derivation_hash, partition_date, rows, unexamined)
 SELECT s.sink, s.table_name, s.scope, %(version)s, c.changed, s.raw_id, s.observed_at, s.content_hash,
        s.derivation_hash, s.partition_date, s.rows,
-       c.changed AND EXISTS (SELECT FROM quality.merge_history p
-                             WHERE (p.sink, p.table_name, p.scope) = (s.sink, s.table_name, s.scope))
+       c.changed OR NOT EXISTS (SELECT FROM quality.merge_history p
+                                WHERE (p.sink, p.table_name, p.scope) = (s.sink, s.table_name, s.scope))
 FROM saved s CROSS JOIN LATERAL (
     SELECT coalesce(sum(value::bigint), 0) > 0 AS changed FROM jsonb_each_text(s.counts)
     WHERE key IN ('inserted', 'updated', 'deleted')) c
@@ -124,6 +124,24 @@ def merge_history(connection: Connection, sink: str, table: str, scopes: Collect
         entry = MergeEntry(*row)
         found[entry.scope].append(entry)
     return TableHistory(None if first is None else first[0], found)
+
+
+def unexamined_tables(connection: Connection) -> list[str]:
+    """Return the tables with merges that were not looked at."""
+    found = connection.execute("SELECT DISTINCT table_name FROM quality.merge_history WHERE unexamined ORDER BY 1")
+    return [str(row[0]) for row in found]
+
+
+def unexamined_scopes(connection: Connection, table: str) -> dict[str, list[str]]:
+    """Return the scopes of a table with merges that were not looked at, by sink."""
+    found: dict[str, list[str]] = defaultdict(list)
+    query = (
+        "SELECT DISTINCT sink, scope FROM quality.merge_history WHERE table_name = %s AND unexamined "
+        "ORDER BY sink, scope"
+    )
+    for sink, scope in connection.execute(query, (table,)):
+        found[sink].append(scope)
+    return found
 
 
 def examined(connection: Connection, entries: Iterable[MergeEntry]) -> None:

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS quality.entity_dates (
 COMMENT ON TABLE quality.entity_dates IS 'The date of each entity by its own responses (they win) or a schedule';
 """
 _LATEST = "quality.entity_dates"
+_LISTED = " listing"
+"""Marks the source of dates that are only those of a listing."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,16 @@ class Member:
 
 @dataclass(frozen=True)
 class DateClaim:
-    """That the entity `key` of `kind` (game_pk) is of `day`; `own`: said by its own response."""
+    """That the entity `key` of `kind` (game_pk) is of `day`; `own`: said by its own response.
+
+    `listed`: it is no more than listed under that day, which says less than a date of its own, however old.
+    """
 
     kind: str
     key: str
     day: date
     own: bool
+    listed: bool = False
 
 
 class Claimant(Protocol):
@@ -91,19 +97,18 @@ class RawMembers:
 
         Where one response gives an entity several dates (a suspended game is listed twice), the first counts.
         """
-        newest: dict[tuple[str, str], tuple[datetime, str, date, bool]] = {}
+        newest: dict[tuple[str, str, str], tuple[datetime, str, date, bool]] = {}
         for capture in captures:
-            of_capture: dict[tuple[str, str], tuple[datetime, str, date, bool]] = {}
+            of_capture: dict[tuple[str, str, str], tuple[datetime, str, date, bool]] = {}
             for c in capture.claims:
                 found = (capture.captured_at, capture.content_hash, c.day, c.own)
-                known = of_capture.get((c.kind, c.key))
-                of_capture[c.kind, c.key] = found if known is None else min(known, found, key=lambda x: x[2])
-            for key, found in of_capture.items():
-                newest[key] = max(newest.get(key, found), found, key=lambda x: x[:2])
-        if not newest:
-            return
-        rows = [(kind, key, *newest[kind, key]) for kind, key in sorted(newest)]
-        connection.execute(_CLAIM, (raw_table, *(list(column) for column in zip(*rows, strict=True))))
+                place = (c.kind, c.key, raw_table + (_LISTED if c.listed else ""))
+                of_capture[place] = min(of_capture.get(place, found), found, key=lambda x: x[2])
+            for place, found in of_capture.items():
+                newest[place] = max(newest.get(place, found), found, key=lambda x: x[:2])
+        if newest:
+            rows = [(*place, *newest[place]) for place in sorted(newest)]
+            connection.execute(_CLAIM, [list(column) for column in zip(*rows, strict=True)])
 
     def redate(self, connection: Connection, table: sql.Identifier, of: str) -> int:
         """Give rows the dates known of their entities; see `RawStore.redate`."""
@@ -111,8 +116,8 @@ class RawMembers:
 
 
 _CLAIM = """
-INSERT INTO quality.entity_dates AS d (source, kind, entity_key, observed_at, content_hash, day, own)
-SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::date[], %s::boolean[])
+INSERT INTO quality.entity_dates AS d (kind, entity_key, source, observed_at, content_hash, day, own)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::date[], %s::boolean[])
 ON CONFLICT (kind, entity_key, source) DO UPDATE SET
     day = excluded.day, observed_at = excluded.observed_at, content_hash = excluded.content_hash
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") > (d.observed_at, d.content_hash COLLATE "C")
@@ -121,6 +126,7 @@ WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") > (d.observed_at
 _REDATE = sql.SQL("""
 UPDATE {table} r SET partition_date = known.day, ingest_xid = pg_current_xact_id()
 FROM (SELECT DISTINCT ON (entity_key) entity_key, day FROM quality.entity_dates WHERE kind = %(kind)s
-      ORDER BY entity_key, own DESC, observed_at DESC, content_hash COLLATE "C" DESC) known
+      ORDER BY entity_key, own DESC, right(source, 8) = ' listing', observed_at DESC, content_hash COLLATE "C" DESC
+     ) known
 WHERE r.entity_key = known.entity_key AND r.partition_date IS DISTINCT FROM known.day
 """)

@@ -14,9 +14,11 @@ from pyspark.sql import SparkSession
 from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.repair import Misplaced, misplaced_parts
+from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.paths import render_steps
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.mapping.shape import column_paths, document_tree
+from mlb_platform.quality.avro_frames import check_raw_frame, compile_contract
 from mlb_platform.quality.findings import CastFailure, Finding
 from mlb_platform.quality.judge import Judge, collapse
 from resources.postgres import Postgres
@@ -59,13 +61,18 @@ class Extractor:
         self._frames: dict[bool, Callable[[], pa.Table]] = {}
         self._tree = document_tree(self.mapping)
         self._paths = column_paths(self.mapping)
+        self.contracts = {t.name: compile_contract(generate_avro_schema(t)) for t in self.mapping.targets}
+        """What the batch of each table has to be, by its Avro schema."""
 
     def _collect(
         self, raw_ids: Sequence[int], thorough: bool, repaired: dict[int, bytes]
     ) -> tuple[list[Document], list[TableRows]]:
         if self._source is None:
             slots = max(2, 2 * self._spark.sparkContext.defaultParallelism)
-            self._source = RawFrame(self._spark, self._postgres, self.mapping.config.source.raw_table, slots)
+            raw_table = self.mapping.config.source.raw_table
+            source = RawFrame(self._spark, self._postgres, raw_table, slots)
+            check_raw_frame(source.frame, raw_table)
+            self._source = source
         projection = Projection(self.mapping, thorough=thorough)
         if thorough not in self._frames:
             frame = projection.collectable(projection.parse(self._source.frame))
@@ -83,11 +90,11 @@ class Extractor:
         documents, tables = self._collect(list(entities), False, {})
         misfits = _suspects(documents, tables)
         structure: list[Finding] = []
-        failures: list[CastFailure] = []
+        failures = [f for t in tables for f in self._cast_failures(t) if f.raw_id not in misfits]
         if misfits:
             misplaced, repaired = self._repair(misfits, payload)
             structure = [f for raw_id, parts in misplaced.items() for f in self._structure_findings(raw_id, parts)]
-            failures = [f for raw_id, parts in misplaced.items() for f in self._misplaced_failures(raw_id, parts)]
+            failures += [f for raw_id, parts in misplaced.items() for f in self._misplaced_failures(raw_id, parts)]
             again, thorough = self._collect(misfits, True, repaired)
             replaced = set(misfits)
             documents = [d for d in documents if d.raw_id not in replaced] + again

@@ -25,9 +25,9 @@ RAW_ENTITY, RAW_PARTITION = "entity_key", "partition_date"
 VALUES, COMPUTED = "v", "e"
 """Members of a row: what was read from the document, and what is computed from that."""
 MISFIT = "_misfit"
-"""Member of a row: BOOLEAN, a value did not fit its column."""
+"""Member of a row: BOOLEAN, a value did not fit its column and needs a second look."""
 MISFITS = "_misfits"
-"""Member of a row of a thorough projection: array of (column number, text) of the values that did not fit."""
+"""Member of a row: array of (column number, text) of the values that did not fit; quickly, those settled at once."""
 BROKEN = "_broken"
 """Member of a row: BIGINT whose bit n says that row rule n is broken."""
 
@@ -37,7 +37,8 @@ class TableProjection:
     """How one table's rows are computed.
 
     The quick projection takes whole numbers as they are usually written; a document with any misfit is computed again
-    by the `thorough` one, which also takes `5.0` for 5 and tells which values do not fit.
+    by the `thorough` one, which also takes `5.0` for 5 and tells which values do not fit. Placeholders in a lenient
+    NUMERIC column are settled at once: nearly every document has some, and a second look would find the same.
     """
 
     target: ResolvedTarget
@@ -75,6 +76,13 @@ class TableProjection:
             if c.origin == "path" and c.type.name != "TEXT" and parse_anchor(c) != "position"
         ]
 
+    def _misfits(self, tests: list[tuple[int, str, str]]) -> str:
+        """SQL of the array of (column number, text) of the values that do not fit."""
+        each = ", ".join(f"IF({test}, named_struct('c', {i}, 'v', b.r.`{name}`), NULL)" for i, name, test in tests)
+        if not tests:
+            return "CAST(NULL AS ARRAY<STRUCT<c: INT, v: STRING>>)"
+        return f"filter(array({each}), m -> m IS NOT NULL)"
+
     def _broken(self) -> str:
         bits = []
         for n, rule in enumerate(row_rules(self.target)):
@@ -99,15 +107,10 @@ class TableProjection:
             inner = ", ".join(f"{quote(c.name)}, {self._sql_by_name[c.name]}" for c in self.computed)
             cells.append(f"'{COMPUTED}', named_struct({inner})")
         tests = self._misfit_tests()
-        cells.append(f"'{MISFIT}', {' OR '.join(test for _, _, test in tests) or 'false'}")
-        if self.thorough:
-            each = ", ".join(f"IF({test}, named_struct('c', {i}, 'v', b.r.`{name}`), NULL)" for i, name, test in tests)
-            found = (
-                f"filter(array({each}), m -> m IS NOT NULL)"
-                if tests
-                else "CAST(NULL AS ARRAY<STRUCT<c: INT, v: STRING>>)"
-            )
-            cells.append(f"'{MISFITS}', {found}")
+        settled = [test for test in tests if is_settled_at_once(self.read[test[0]])]
+        cells.append(f"'{MISFIT}', {' OR '.join(t[2] for t in tests if t not in settled) or 'false'}")
+        if self.thorough or settled:
+            cells.append(f"'{MISFITS}', {self._misfits(tests if self.thorough else settled)}")
         cells.append(f"'{BROKEN}', {self._broken()}")
         return f"transform({both}, b -> named_struct({', '.join(cells)}))"
 
@@ -120,6 +123,11 @@ class TableProjection:
 def has_default(column: Column) -> bool:
     """Whether a column read from the document has a value for what is missing."""
     return column.origin == "path" and column.field is not None and column.field.default is not None
+
+
+def is_settled_at_once(column: Column) -> bool:
+    """Whether a value that does not fit a column is as expected there, and no other cast would take it."""
+    return column.field is not None and column.field.lenient and column.type.name == "NUMERIC"
 
 
 def parse_anchor(column: Column) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -18,6 +18,8 @@ class TableReport:
     by_date: dict[str, dict[date | None, MergeCounts]] = field(default_factory=lambda: defaultdict(dict))
     stale: dict[str, list[StaleScope]] = field(default_factory=dict)
     collapsed: int = 0
+    corrections: Counter[date | None] = field(default_factory=Counter)
+    """Values that changed after their game was over, by the date of the game."""
 
     def add(self, sink: str, counts: MergeCounts, by_date: dict[date | None, MergeCounts]) -> None:
         """Add the counts of one merge."""
@@ -74,6 +76,7 @@ class RunReport:
         for name, table in other.tables.items():
             mine = self.tables.setdefault(name, TableReport(name))
             mine.collapsed += table.collapsed
+            mine.corrections.update(table.corrections)
             for sink, counts in table.counts.items():
                 mine.add(sink, counts, dict(table.by_date[sink]))
                 mine.stale.setdefault(sink, []).extend(table.stale.get(sink, []))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from mlb_platform.extraction.extract import Extractor
+    from mlb_platform.extraction.work import TableBatch, Work
 
 
 @dataclass
@@ -29,3 +30,5 @@ class Stores:
     games_per_job: int = 150
     extractors: dict[tuple[str, tuple[str, ...]], Extractor] = field(default_factory=dict)
     """Extractors by mapping derivation and tables: their plans are worth keeping."""
+    after_merge: Callable[[Work, TableBatch], None] | None = None
+    """Called with every batch once it is merged into all sinks, the empty ones included."""

@@ -16,7 +16,7 @@ from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec, view_specs
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.values import spark_name
-from mlb_platform.extraction.work import Work, entities_of_dates, open_work
+from mlb_platform.extraction.work import Work, entities_of_dates, merged_dates, open_work
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.raw_frames import RawFrame
@@ -160,11 +160,13 @@ class BaseTransformation:
         """
         self.prepare()
         rows = self.captures(game_pks, start_date, end_date)
-        dates = sorted({r.partition_date for r in rows if r.partition_date is not None})
+        dates = {r.partition_date for r in rows if r.partition_date is not None}
+        if game_pks is None and start_date is None and end_date is None:
+            dates |= merged_dates(self.stores, self.tables)
         entities = {r.entity_key for r in rows}
         if game_pks is None:
-            entities |= set(entities_of_dates(self.stores, self.mapping, self.tables, dates))
-        return self.run_entities(sorted(entities), dates=dates, full=full, job=job, progress=progress)
+            entities |= set(entities_of_dates(self.stores, self.mapping, self.tables, sorted(dates)))
+        return self.run_entities(sorted(entities), dates=sorted(dates), full=full, job=job, progress=progress)
 
     def run_entities(
         self,

@@ -58,7 +58,8 @@ def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool
         return f"IF(length({raw}) >= 16 AND substring({raw}, 5, 1) = '-', try_cast({raw} AS TIMESTAMP), NULL)"
     if sql_type.name == "JSONB":
         listed = f"to_json(array({raw}))"
-        return f"IF(try_parse_json({raw}) IS NULL, substring({listed}, 2, length({listed}) - 2), {raw})"
+        quoted = f"substring({listed}, 2, length({listed}) - 2)"
+        return f"IF({raw} IS NULL OR try_parse_json({raw}) IS NOT NULL, {raw}, {quoted})"
     return f"IF(length({raw}) <= {sql_type.args[0]}, {raw}, NULL)" if sql_type.args else raw
 
 

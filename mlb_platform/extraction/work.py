@@ -30,6 +30,7 @@ from mlb_platform.extraction.report import HeldCapture, RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.quality.avro_frames import check_batch
 from mlb_platform.quality.findings import Finding
 from resources.merge import (
     LINEAGE_METADATA,
@@ -174,7 +175,7 @@ class Work:
                     f.expected, f.lenient, f.failures,
                 )
             )  # fmt: skip
-            self.report.cast_failures += f.failures
+            self.report.cast_failures += 0 if f.lenient else f.failures
         tables = [s.table for s in self.specs]
         self.stores.quality.record_cast_failures(raw_table, list(captures), failures, table_names=tables)
 
@@ -230,7 +231,9 @@ class Work:
                 rows = pa.concat_tables(parts)
                 if self.mapping.per_element:
                     rows = fold(rows, self.mapping.by_name[spec.table], offers)
-                yield TableBatch(spec, MergeBatch(self._finished(spec, rows), versions), report)
+                finished = self._finished(spec, rows)
+                check_batch(finished, self._extractor().contracts[spec.table])
+                yield TableBatch(spec, MergeBatch(finished, versions), report)
             else:
                 yield TableBatch(spec, MergeBatch(pa.table({}), []), report)
 
@@ -252,6 +255,10 @@ class Work:
                     )  # fmt: skip
         for name in self.sinks:
             self._count_untouched(name, batch)
+        if self.stores.after_merge is not None:
+            started = time.perf_counter()
+            self.stores.after_merge(self, batch)
+            self.report.seconds["corrections"] += time.perf_counter() - started
 
     def _count_untouched(self, sink: str, batch: TableBatch) -> None:
         offered = {v.scope for v in batch.batch.versions}
@@ -315,6 +322,15 @@ def entities_of_dates(
         )
         found |= {row[0] for row in rows}
     return sorted(found)
+
+
+def merged_dates(stores: Stores, tables: Sequence[str]) -> set[date]:
+    """Return the dates that rows of these tables lie under; those of raw rows can be others since."""
+    with stores.postgres.transaction() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT partition_date FROM quality.merge_state WHERE table_name = ANY(%s)", [list(tables)]
+        )
+        return {row[0] for row in rows if row[0] is not None}
 
 
 @contextmanager

@@ -89,14 +89,18 @@ class Claims:
 
 
 def claims_of(document: Any, sources: Sequence[Claims]) -> tuple[DateClaim, ...]:
-    """Return the dates that a document tells; what is no date or has no key tells nothing."""
+    """Return the dates that a document tells; what is no date or has no key tells nothing.
+
+    A date of an enclosing element is that of a list, not the entity's own.
+    """
     found = []
     for source in sources:
         for chain in walk(document, source.steps):
             key = _value(chain, source.key)
-            day = next((d for d in (iso_day(_value(chain, p)) for p in source.dates) if d is not None), None)
+            days = ((iso_day(_value(chain, p)), p.level > 0) for p in source.dates)
+            day, listed = next(((d, of_list) for d, of_list in days if d is not None), (None, False))
             if isinstance(key, int | str) and not isinstance(key, bool) and day is not None:
-                found.append(DateClaim(source.kind, str(key), day, own=False))
+                found.append(DateClaim(source.kind, str(key), day, own=False, listed=listed))
     return tuple(found)
 
 

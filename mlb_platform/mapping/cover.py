@@ -92,7 +92,7 @@ class Cover:
         columns = self._columns(steps, node)
         if columns:
             return Verdict("mapped", ", ".join(dict.fromkeys(columns)))
-        ignored = self._ignore(steps, asking)
+        ignored = self._ignore(steps, node, asking)
         if ignored is not None and ignored.status == "ignored":
             return ignored
         for source, target, cover in self._embedded:
@@ -115,7 +115,7 @@ class Cover:
             return ["nothing is there; columns read what lies below"]
         return []
 
-    def _ignore(self, steps: Steps, asking: tuple[Steps, ...]) -> Verdict | None:
+    def _ignore(self, steps: Steps, node: PathNode | None, asking: tuple[Steps, ...]) -> Verdict | None:
         """Return the verdict of the ignored paths: an exact one first, then a legal wildcard, then an illegal one."""
         found = [(own, entry) for own, entry in self._ignored if steps[: len(own)] == own]
         for _, entry in found:
@@ -127,20 +127,20 @@ class Cover:
                 return Verdict("ignored", entry.reason, wildcard=True)
             if entry.copy_of is None:
                 refused = Verdict("unmapped", note=f"ignoring all of {entry.path} is not legal")
-            elif self._is_known(entry.copy_of, steps[len(own) :], (*asking, own)):
+            elif self._is_known(entry.copy_of, steps[len(own) :], node, (*asking, own)):
                 return Verdict("ignored", f"{entry.reason} (copy of {entry.copy_of})", wildcard=True)
             else:
                 original = render_steps(steps[len(own) :], entry.copy_of)
                 refused = Verdict("unmapped", note=f"{original}, of which it is said to be a copy, is not covered")
         return refused
 
-    def _is_known(self, source: str, rest: Steps, asking: tuple[Steps, ...]) -> bool:
+    def _is_known(self, source: str, rest: Steps, node: PathNode | None, asking: tuple[Steps, ...]) -> bool:
         """Tell whether what a copy repeats is itself mapped or ignored, other than as a copy of this copy."""
         base = parse_path(source, wildcards=True).steps
         if any(base[: len(a)] == a for a in asking):
             return False
         for step in ((), (ITEMS,), (MEMBERS,)):
-            if self._verdict((*base, *step, *rest), None, asking).status != "unmapped":
+            if self._verdict((*base, *step, *rest), node, asking).status != "unmapped":
                 return True
         return False
 

@@ -109,11 +109,23 @@ class TableDiff:
             return []
         words = {"partitionBy": "partition column", "mergeScope": "merge scope", "snapshot": "snapshot"}
         words |= {"doc": "description", "mapping": "mapping"}
-        return [
+        told = [
             f"{word}: {self.old.get(name)} → {self.new.get(name)}"
             for name, word in words.items()
             if self._changed(name)
         ]
+        return told + [
+            f"renamed? {a.name} went and {b.name} came with the same type: Avro matches fields by name, so readers "
+            f"find no {b.name} in rows written before; old values stay in {a.name}"
+            for a, b in self.renamed
+        ]
+
+    @property
+    def renamed(self) -> list[tuple[ColumnChange, ColumnChange]]:
+        """Columns that went with those that came in their place, as far as one of the same type did."""
+        gone = [c for c in self.columns if c.new is None]
+        came = [c for c in self.columns if c.old is None]
+        return [(a, b) for a, b in zip(gone, came, strict=False) if str(a.old) == str(b.new)]
 
 
 def contract_columns(schema: AvroSchema | None) -> dict[str, ContractColumn]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from mlb_platform.mapping.filters import parse_filter
+from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.paths import parse_path
 from mlb_platform.mapping.types import parse_type
 
@@ -34,6 +34,13 @@ def _valid_filter(value: str) -> str:
     return value
 
 
+def _valid_document_filter(value: str) -> str:
+    for path in filter_paths(parse_filter(value)):
+        if path.anchor != "item":
+            raise ValueError(f"filter {value!r}: {path} must start with $ (the document)")
+    return value
+
+
 def _valid_table(value: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}", value):
         raise ValueError(f"{value!r} must be schema.table in lower case, each at most 63 characters")
@@ -54,6 +61,7 @@ TypeText = Annotated[str, AfterValidator(_valid_type)]
 PathText = Annotated[str, AfterValidator(_valid_path)]
 SourcePathText = Annotated[str, AfterValidator(_valid_source_path)]
 FilterText = Annotated[str, AfterValidator(_valid_filter)]
+DocumentFilterText = Annotated[str, AfterValidator(_valid_document_filter)]
 TableName = Annotated[str, AfterValidator(_valid_table)]
 ColumnName = Annotated[str, AfterValidator(_valid_column)]
 
@@ -133,6 +141,10 @@ class SourceConfig(_Strict):
     dates: list[DateSource] = Field(default_factory=list)
     embeds: list[EmbeddedDocuments] = Field(default_factory=list)
     merge_scope: MergeScope | None = None
+    final_when: DocumentFilterText | None = Field(
+        default=None,
+        description="What a response says once its entity is over: what changes after it is kept as a correction.",
+    )
 
 
 class ElementPick(_Strict):

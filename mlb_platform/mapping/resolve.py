@@ -20,7 +20,7 @@ from mlb_platform.mapping.models import (
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, parse_path
 from mlb_platform.mapping.types import SqlType, parse_type
 
-EXTRACTION_VERSION = 1
+EXTRACTION_VERSION = 2
 """Raised when the same mapping gives other rows than before, so that everything is derived anew."""
 
 TECHNICAL: dict[str, tuple[str, str]] = {
@@ -266,7 +266,7 @@ def _rules(
 
 def _derivation_hash(config: MappingConfig, target: TargetTable, inherited: tuple[InheritedColumn, ...]) -> str:
     """Hash what decides the rows of a table: not its descriptions, relationships, indexes or owners."""
-    unread = {"entity_key", "partition", "required", "also", "dates", "embeds"}
+    unread = {"entity_key", "partition", "required", "also", "dates", "embeds", "final_when"}
     source = config.source.model_dump(mode="json", exclude=unread)
     source["inherited"] = [c.model_dump(mode="json", exclude={"description"}) for c in inherited]
     dumped: dict[str, Any] = target.model_dump(

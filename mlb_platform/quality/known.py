@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 
 ORPHANS = "known/orphans.yaml"
@@ -41,6 +42,19 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     orphans: list[_Entry] = Field(default_factory=list)
+
+
+def stray_entries(known: Sequence[KnownOrphan], mappings: Mapping[str, ResolvedMapping]) -> list[str]:
+    """Return what entries name that no mapping has: a table, or a relationship of it."""
+    targets = {t.name: t for m in mappings.values() for t in m.targets}
+    found = []
+    for k in known:
+        what = f"{k.table}({', '.join(k.columns)}) -> {k.to_table}"
+        if k.table not in targets:
+            found.append(f"known orphan of {k.entity}: no mapping makes the table {k.table}")
+        elif not any(r.to_table == k.to_table and r.from_fields == k.columns for r in targets[k.table].relationships):
+            found.append(f"known orphan of {k.entity}: there is no relationship {what}")
+    return found
 
 
 def known_orphans(mappings: Path) -> Sequence[KnownOrphan]:

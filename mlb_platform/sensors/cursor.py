@@ -8,27 +8,29 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 MAX_ATTEMPTS = 3
+ALL = "all"
+"""What stands for the date in the run key of tables that have none."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A run asked for: one date, up to its newest raw row, for the so manieth time."""
+    """A run asked for: one date (None: tables without any), up to its newest raw row, for the so manieth time."""
 
     mapping: str
-    day: date
+    day: date | None
     raw_id: int
     attempt: int
 
     @property
     def key(self) -> str:
         """The run key: never used before, as Dagster remembers them forever."""
-        return f"{self.mapping}:{self.day.isoformat()}:{self.raw_id}:{self.attempt}"
+        return f"{self.mapping}:{self.day.isoformat() if self.day else ALL}:{self.raw_id}:{self.attempt}"
 
     @classmethod
     def parse(cls, key: str) -> Request:
         """Return the request of a run key."""
         mapping, day, raw_id, attempt = key.rsplit(":", 3)
-        return cls(mapping, date.fromisoformat(day), int(raw_id), int(attempt))
+        return cls(mapping, None if day == ALL else date.fromisoformat(day), int(raw_id), int(attempt))
 
     def next_attempt(self) -> Request:
         """Return the same request once more."""

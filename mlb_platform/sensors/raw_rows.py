@@ -55,7 +55,8 @@ def raw_rows_sensor(
         job=job,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=status,
-        description=f"New rows of {mapping.config.source.raw_table}: a run for each date they concern.",
+        description=f"New rows of {mapping.config.source.raw_table}: a run "
+        + ("for each date they concern." if mapping.partition else "of all its tables, which have no dates."),
         tags={"mapping": python_name(mapping)},
     )
     def new_rows(context: SensorEvaluationContext) -> SensorResult:
@@ -80,8 +81,12 @@ def tick(
     """Read the raw rows committed since the cursor and return the runs they call for, with the next cursor."""
     cursor = Cursor.parse(cursor_text)
     rows, at = _new_rows(platform, mapping, cursor.raw)
-    wanted = dates_concerned(platform.postgres, mapping, rows)
-    outside = {day: n for day, n in wanted.items() if day is None or not _is_partition(partitions, day)}
+    outside: dict[date | None, int] = {}
+    if mapping.partition is None:
+        wanted: dict[date | None, int] = {None: max(r.raw_id for r in rows)} if rows else {}
+    else:
+        wanted = dates_concerned(platform.postgres, mapping, rows)
+        outside = {day: n for day, n in wanted.items() if day is None or not _is_partition(partitions, day)}
     for day in sorted(outside, key=str):
         count = sum(1 for r in rows if r.partition_date == day)
         log.warning(
@@ -89,11 +94,11 @@ def tick(
         )
     requests, running = settle(instance, cursor.requests.values(), log)
     for day, raw_id in wanted.items():
-        if day is not None and day not in outside:
+        if day not in outside:
             requests[day] = Request(mapping.name, day, raw_id, 1)
     next_cursor = Cursor(at, {r.key: r for r in (*running, *requests.values())})
     return SensorResult(
-        run_requests=[_run_request(requests[day]) for day in sorted(requests)],
+        run_requests=[_run_request(requests[day]) for day in sorted(requests, key=str)],
         skip_reason=None if requests else SkipReason(f"no new rows in {mapping.config.source.raw_table}"),
         cursor=next_cursor.text(),
         asset_events=_observations(mapping, rows),
@@ -101,14 +106,18 @@ def tick(
 
 
 def _new_rows(platform: Platform, mapping: ResolvedMapping, cursor: str | None) -> tuple[list[RawRow], str]:
-    raw_table = mapping.config.source.raw_table
-    found: list[RawRow] = []
+    """Return the rows since the cursor, and those whose dates others have told since; one for each entity in them."""
+    source, found = mapping.config.source, list[RawRow]()
+    if source.dated_by is not None:
+        platform.raw.redate(source.raw_table, source.dated_by)
     for _ in range(PAGES_PER_TICK):
-        rows, cursor = platform.raw.rows_after(raw_table, cursor, ROWS_PER_PAGE)
+        rows, cursor = platform.raw.rows_after(source.raw_table, cursor, ROWS_PER_PAGE)
         found += rows
         if len(rows) < ROWS_PER_PAGE:
             break
     assert cursor is not None
+    if mapping.per_element and found:
+        found = platform.raw.rows(source.raw_table, raw_ids=[r.raw_id for r in found], by_member=True)
     return found, cursor
 
 
@@ -138,7 +147,7 @@ def _is_partition(partitions: PartitionsDefinition[Any], day: date) -> bool:
 
 def settle(
     instance: DagsterInstance, requests: Iterable[Request], log: logging.Logger
-) -> tuple[dict[date, Request], list[Request]]:
+) -> tuple[dict[date | None, Request], list[Request]]:
     """Return, of requests made before, the next attempts of those whose run failed, and those still to end.
 
     A failed request is not made again where a newer one of its date is on its way, or after too many attempts.
@@ -146,7 +155,7 @@ def settle(
     status = _runs(instance, requests := list(requests))
     running = [r for r in requests if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
     newer = {r.day: r.raw_id for r in sorted(running, key=lambda r: r.raw_id)}
-    again: dict[date, Request] = {}
+    again: dict[date | None, Request] = {}
     for r in sorted(requests, key=lambda r: r.raw_id):
         if status.get(r.key) not in _FAILED or newer.get(r.day, 0) > r.raw_id:
             continue
@@ -168,7 +177,7 @@ def _runs(instance: DagsterInstance, requests: Sequence[Request]) -> Mapping[str
 def _run_request(request: Request) -> RunRequest:
     return RunRequest(
         run_key=request.key,
-        partition_key=request.day.isoformat(),
+        partition_key=request.day.isoformat() if request.day else None,
         tags={"mapping": request.mapping, "newest_raw_id": str(request.raw_id), "attempt": str(request.attempt)},
     )
 

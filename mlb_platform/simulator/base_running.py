@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlb_platform.simulator.game_state import BASES
 from mlb_platform.simulator.play_builder import PlayBuilder, credit
+from mlb_platform.simulator.reviews import review_action
 from mlb_platform.simulator.runners import Movement
 
 _ORDINALS = ("1st", "2nd", "3rd")
@@ -51,7 +52,8 @@ def _with_runners(play: PlayBuilder) -> bool:
             move = Movement(play, "Pickoff 1B", "pickoff_1b", index=len(play.events))
             throw = [credit(game.fielding, "1", "f_assist"), credit(game.fielding, "3", "f_putout")]
             text = f"{play.pitcher.name} picks off {first.player.name} at 1st."
-            play.action("pickoff_1b", "Pickoff 1B", text, first.player, out=True, running=True)
+            action = play.action("pickoff_1b", "Pickoff 1B", text, first.player, out=True, running=True)
+            review_action(play, action, out=True)
             move.out(0, "1B", "r_pickoff_1b", throw)
     elif game.bases[1] is not None and draw > 0.9 and play.disengagements < 2:
         play.disengage("2", "Throw to second base")
@@ -89,7 +91,9 @@ def steal(play: PlayBuilder, base: int) -> bool:
     if rng.random() < 0.76 + runner.player.speed * 0.04:
         kind = f"stolen_base_{target.lower()}"
         move = Movement(play, f"Stolen Base {target}", kind, index=len(play.events))
-        play.action(kind, f"Stolen Base {target}", f"{name} steals {where} base.", runner.player, running=True)
+        text = f"{name} steals {where} base."
+        action = play.action(kind, f"Stolen Base {target}", text, runner.player, running=True)
+        review_action(play, action, out=False)
         move.advance(base, base + 1, f"r_{kind}")
         return False
     kind = f"caught_stealing_{target.lower()}"
@@ -97,7 +101,8 @@ def steal(play: PlayBuilder, base: int) -> bool:
     move = Movement(play, f"Caught Stealing {target}", kind, index=len(play.events))
     throw = [credit(game.fielding, "2", "f_assist"), credit(game.fielding, cover, "f_putout")]
     text = f"{name} is caught stealing {where} base, catcher to {game.fielding.fielders[cover].name}."
-    play.action(kind, f"Caught Stealing {target}", text, runner.player, out=True, running=True)
+    action = play.action(kind, f"Caught Stealing {target}", text, runner.player, out=True, running=True)
+    review_action(play, action, out=True)
     move.out(base, target, f"r_{kind}", throw)
     if game.half_over:
         _end_on_the_bases(play)

@@ -9,6 +9,7 @@ from mlb_platform.simulator.decisions import Decisions, pitching_notes
 from mlb_platform.simulator.game import Game
 from mlb_platform.simulator.officials import umpires
 from mlb_platform.simulator.people import POSITIONS, Json, Player
+from mlb_platform.simulator.play_builder import OLDER_SYSTEM
 from mlb_platform.simulator.season import batting_before, fielding_before, games_before, pitching_before
 from mlb_platform.simulator.side_tally import SideTally, Tally
 from mlb_platform.simulator.stat_lines import (
@@ -19,6 +20,7 @@ from mlb_platform.simulator.stat_lines import (
     fielding_game,
     fielding_line,
     fielding_season,
+    older_team_totals,
     pitching_game,
     pitching_line,
     pitching_season,
@@ -36,9 +38,10 @@ _NEVER_PITCHED = pitching_season(pitching_line())
 class SideBox:
     """Builds one side's part of the box score."""
 
-    def __init__(self, side: SideTally, day: date, opponent: SideTally) -> None:
-        """Take a tallied side and the date of the game."""
+    def __init__(self, side: SideTally, day: date, opponent: SideTally, older: bool = False) -> None:
+        """Take a tallied side and the date of the game; `older`: print totals as an older system does."""
         self.side = side
+        self.older = older
         self.opponent = opponent
         games = games_before(day)
         players = side.start.roster
@@ -59,11 +62,18 @@ class SideBox:
         batting, pitching = list(side.batting.values()), list(side.pitching.values())
         all_batting = total([*self.prior_batting.values(), *batting], batting_line())
         all_pitching = total([*self.prior_pitching.values(), *pitching], pitching_line())
+        thrown = total(pitching, pitching_line())
+        batted, pitched = (
+            team_batting(total(batting, batting_line()), all_batting),
+            team_pitching(thrown, all_pitching),
+        )
+        if self.older:
+            batted, pitched = older_team_totals(batted, pitched, thrown, side.runs > self.opponent.runs)
         return {
             "team": side.start.club.brief,
             "teamStats": {
-                "batting": team_batting(total(batting, batting_line()), all_batting),
-                "pitching": team_pitching(total(pitching, pitching_line()), all_pitching),
+                "batting": batted,
+                "pitching": pitched,
                 "fielding": team_fielding(total(list(side.fielding.values()), fielding_line())),
             },
             "players": {f"ID{player.id}": self.player(player, current, order) for player in roster},
@@ -127,7 +137,8 @@ def make_box_score(game: Game, tally: Tally, decisions: Decisions | None, line_s
     current = {line_score["offense"]["batter"]["id"], line_score["offense"]["pitcher"]["id"],
                line_score["defense"]["pitcher"]["id"]}  # fmt: skip
     day = game.scheduled.day
-    away, home = SideBox(tally.away, day, tally.home), SideBox(tally.home, day, tally.away)
+    older = game.scheduled.position == OLDER_SYSTEM
+    away, home = SideBox(tally.away, day, tally.home, older), SideBox(tally.home, day, tally.away, older)
     teams = {"away": away.build(current), "home": home.build(current)}
     officials = umpires(game.scheduled)
     result: Json = {
@@ -142,11 +153,11 @@ def make_box_score(game: Game, tally: Tally, decisions: Decisions | None, line_s
 
 
 def pitching_texts(tally: Tally) -> list[str]:
-    """Tell which pitchers began an inning without getting anybody out in it."""
+    """Tell which pitchers were relieved in an inning without having got anybody out in it."""
     texts = []
     for side in (tally.away, tally.home):
         for (player_id, inning), faced in side.pitched_to.items():
-            if side.pitching[player_id]["outs"] == 0:
+            if player_id != side.appearances[-1].player_id and not side.outs_in.get((player_id, inning)):
                 texts.append(f"{side.players[player_id].boxscore_name} faced {faced} in inning {inning}, nobody out.")
     return texts
 

@@ -9,11 +9,13 @@ from mlb_platform.simulator.box_score import empty_box_score, make_box_score
 from mlb_platform.simulator.clubs import team_data
 from mlb_platform.simulator.decisions import Decisions, decide
 from mlb_platform.simulator.game import Game
+from mlb_platform.simulator.game_state import CHALLENGES
 from mlb_platform.simulator.hot_zones import with_hot_zones
 from mlb_platform.simulator.inning_index import plays_by_inning
 from mlb_platform.simulator.line_score import empty_line_score, make_line_score
 from mlb_platform.simulator.officials import datacaster, scorer
 from mlb_platform.simulator.people import Json, biography_on
+from mlb_platform.simulator.reviews import judges_pitches, pitch_challenge_counts
 from mlb_platform.simulator.season import club_record, games_before
 from mlb_platform.simulator.side_tally import SideTally, Tally
 from mlb_platform.simulator.surroundings import attendance, delay_minutes, minutes_played, weather
@@ -156,9 +158,11 @@ def _game_data(game: Game, state: State, tally: Tally | None) -> Json:
         "alerts": [],
         "probablePitchers": {"away": game.away.pitcher.ref, "home": game.home.pitcher.ref},
     }  # fmt: skip
-    if day.year >= 2026 or scheduled.position == 4:
-        untouched = {"usedSuccessful": 0, "usedFailed": 0, "remaining": 2}
-        result["absChallenges"] = {"hasChallenges": True, "away": untouched, "home": untouched}
+    if judges_pitches(scheduled):
+        plays = game.plays if tally is not None else ()
+        result["absChallenges"] = {"hasChallenges": True} | {
+            name: pitch_challenge_counts(plays, club.id) for name, club in (("away", away), ("home", home))
+        }
     if tally is not None:
         result["officialScorer"] = scorer(scheduled)
         result["primaryDatacaster"] = datacaster(scheduled)
@@ -184,8 +188,8 @@ def _game_info(game: Game, state: State) -> Json:
 
 def _review(side: SideTally | None) -> Json:
     if side is None:
-        return {"used": 0, "remaining": 1}
-    return {"used": side.challenges_used, "remaining": max(0, 1 - side.challenges_lost)}
+        return {"used": 0, "remaining": CHALLENGES}
+    return {"used": side.challenges_used, "remaining": max(0, CHALLENGES - side.challenges_lost)}
 
 
 def _flags(tally: Tally | None) -> Json:

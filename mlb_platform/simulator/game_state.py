@@ -11,6 +11,8 @@ from mlb_platform.simulator.people import Json, Player
 from mlb_platform.simulator.schedule import ScheduledGame
 
 BASES = ("1B", "2B", "3B")
+CHALLENGES, PITCH_CHALLENGES = 1, 2
+"""How often a side may ask for a replay, and for a call of a pitch, until it is wrong as often."""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +42,8 @@ class Side:
     pitcher_faced: int = 0
     pitcher_limit: int = 95
     mound_visits: int = 0
-    challenges: int = 1
+    challenges: int = CHALLENGES
+    pitch_challenges: int = PITCH_CHALLENGES
     pending_switches: list[tuple[Player, str, Player]] = field(default_factory=list)
 
     @property
@@ -100,6 +103,7 @@ class GameState:
     def __init__(self, scheduled: ScheduledGame, seed: int) -> None:
         """Set up a scheduled game; the seed and the game's id decide everything that follows."""
         self.scheduled = scheduled
+        self.seed = seed
         self.rng = Random(f"game:{seed}:{scheduled.pk}")
         number = scheduled.day.toordinal() + scheduled.game_number - 1
         self.away = make_side(self.rng, scheduled.away, False, seed, number)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mlb_platform.simulator import base_running, outcomes
 from mlb_platform.simulator.batted_balls import BattedBall
-from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.pitches import Location
 from mlb_platform.simulator.play_builder import PlayBuilder, credit
+from mlb_platform.simulator.reviews import review_pitch, review_result
 from mlb_platform.simulator.runners import Movement
 
 
@@ -91,10 +91,12 @@ def _ball(play: PlayBuilder, location: Location, code: str, stealing: int | None
     play.balls += 1
     if play.balls == 4:
         _award_first(play, "Walk", "walk")
-        play.pitch(code, location)
+        pitch = play.pitch(code, location)
         play.finish("Walk", "walk", f"{play.batter.name} walks.")
+        review_pitch(play, pitch, location)
         return
-    play.pitch(code, location, going=stealing is not None)
+    pitch = play.pitch(code, location, going=stealing is not None)
+    review_pitch(play, pitch, location)
     if stealing is not None:
         base_running.steal(play, stealing)
     else:
@@ -105,13 +107,16 @@ def _hit_by_pitch(play: PlayBuilder, location: Location) -> None:
     _award_first(play, "Hit By Pitch", "hit_by_pitch")
     play.pitch("H", location)
     play.finish("Hit By Pitch", "hit_by_pitch", f"{play.batter.name} is hit by a pitch.")
+    review_result(play)
 
 
 def _strike(play: PlayBuilder, location: Location, code: str, stealing: int | None) -> None:
     game = play.game
     play.strikes += 1
     if play.strikes < 3:
-        play.pitch(code, location, going=stealing is not None)
+        pitch = play.pitch(code, location, going=stealing is not None)
+        if code == "C":
+            review_pitch(play, pitch, location)
         if stealing is not None:
             base_running.steal(play, stealing)
         return
@@ -136,8 +141,10 @@ def _strike(play: PlayBuilder, location: Location, code: str, stealing: int | No
         play.finish("Strikeout", "strikeout", f"{name} strikes out but reaches first as the ball gets away.")
         return
     Movement(play, "Strikeout", "strikeout").batter_out(caught)
-    play.pitch(code, location, out=True)
+    pitch = play.pitch(code, location, out=True)
     play.finish("Strikeout", "strikeout", f"{name} {how}.")
+    if code == "C":
+        review_pitch(play, pitch, location)
 
 
 def _in_play(play: PlayBuilder, location: Location, ball: BattedBall) -> None:
@@ -159,29 +166,7 @@ def _in_play(play: PlayBuilder, location: Location, ball: BattedBall) -> None:
     play.pitch("E" if scored else ("X" if out else "D"), location, out=out, ball=ball)
     game.outs = after
     play.finish(result.event, result.event_type, result.text)
-    _maybe_review(play)
-
-
-def _maybe_review(play: PlayBuilder) -> None:
-    game = play.game
-    if game.rng.random() >= 0.012:
-        return
-    challenger = game.fielding if play.outs_made == 0 else game.batting
-    if challenger.challenges <= 0:
-        return
-    overturned = game.rng.random() < 0.5
-    challenger.challenges -= 0 if overturned else 1
-    finished = game.plays[-1]
-    finished["about"]["hasReview"] = True
-    review: Json = {
-        "isOverturned": overturned,
-        "inProgress": False,
-        "reviewType": game.rng.choice(("MA", "MI", "MF")),
-        "challengeTeamId": challenger.club.id,
-    }
-    if game.rng.random() < 0.15:
-        review["additionalReviews"] = [dict(review, reviewType="NH")]
-    finished["reviewDetails"] = review
+    review_result(play)
 
 
 def is_plate_appearance(event_type: str) -> bool:

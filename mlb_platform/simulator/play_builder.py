@@ -10,6 +10,9 @@ from mlb_platform.simulator.game_state import BASES, GameState, Runner, Side
 from mlb_platform.simulator.people import POSITIONS, Json, Player, side
 from mlb_platform.simulator.pitches import CALL_OBJECTS, CALLS, Location, pitch_data, pitch_details
 
+OLDER_SYSTEM = 9
+"""Position on its date of the game whose feed is made the older way."""
+
 
 def throw_in(defence: Side, code: str) -> list[Json]:
     """Give the credits of a fielder who throws to a base: an outfielder's assist is listed under both its names."""
@@ -114,7 +117,7 @@ class PlayBuilder:
         position = self.game.scheduled.position
         if position == 4:
             row["pitchData"] |= {"strikeZoneWidth": 17.0, "strikeZoneDepth": 8.5}
-        elif position == 9:
+        elif position == OLDER_SYSTEM:
             row["pitchData"]["nastyFactor"] = round(20 + self.game.rng.random() * 60, 2)
             row["pfxId"] = f"{self.game.first_pitch + timedelta(seconds=self.game.clock):%y%m%d_%H%M%S}"
 

@@ -45,6 +45,7 @@ class SideTally:
     risp: list[int] = field(default_factory=lambda: [0, 0])
     double_plays: list[str] = field(default_factory=list)
     pitched_to: dict[tuple[int, int], int] = field(default_factory=dict)
+    outs_in: dict[tuple[int, int], int] = field(default_factory=dict)
 
     @property
     def runs(self) -> int:

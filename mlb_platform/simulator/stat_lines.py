@@ -204,6 +204,19 @@ def team_pitching(game: Line, season: Line) -> Json:
     }  # fmt: skip
 
 
+def older_team_totals(batting: Json, pitching: Json, line: Line, won: bool) -> tuple[Json, Json]:
+    """Give a side's batting and pitching as feeds of older systems print them: with rates that later ones leave out."""
+    outs = line["outs"]
+    rates = {
+        "winPercentage": average(int(won), 1),
+        "strikeoutWalkRatio": ratio(line["strikeOuts"], line["baseOnBalls"]),
+        "strikeoutsPer9Inn": ratio(line["strikeOuts"] * 27, outs),
+        "walksPer9Inn": ratio(line["baseOnBalls"] * 27, outs),
+        "hitsPer9Inn": ratio(line["hits"] * 27, outs),
+    }
+    return {"gamesPlayed": 0} | batting, pitching | rates
+
+
 def team_fielding(game: Line) -> Json:
     """Give a side's fielding of the game."""
     return game | _steals(game) | _caught(game)

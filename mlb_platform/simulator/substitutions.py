@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlb_platform.simulator.game_state import Side
+from mlb_platform.simulator.officials import umpires
 from mlb_platform.simulator.people import FIELDER_NAMES, POSITIONS, Player
 from mlb_platform.simulator.play_builder import PlayBuilder
 
@@ -11,6 +12,8 @@ def before_half(play: PlayBuilder) -> None:
     """Make the changes at the start of a half-inning, as action events of its first play."""
     game, rng = play.game, play.game.rng
     side = game.fielding
+    if game.inning == 4 and game.top and game.scheduled.position % 8 == 5:
+        _umpire_change(play)
     for player, code, replaced in side.pending_switches:
         _take_position(play, side, player, code, replaced)
     side.pending_switches.clear()
@@ -29,7 +32,8 @@ def before_batter(play: PlayBuilder) -> None:
     game, rng = play.game, play.game.rng
     side = game.fielding
     limit = side.pitcher_limit if side.pitcher in side.roster[13:18] else 32
-    if side.pitcher_pitches > limit and side.pitcher_faced >= 3:
+    shaky = game.outs == 0 and any(game.bases) and side.pitcher_pitches > limit - 12
+    if side.pitcher_faced >= 3 and (shaky or side.pitcher_pitches > limit):
         change_pitcher(play)
     draw = rng.random()
     if draw < 0.0015 and side.bench:
@@ -141,3 +145,11 @@ def _ejection(play: PlayBuilder) -> None:
     manager_id = 990000 + play.game.batting.club.index
     manager = {"id": manager_id, "link": f"/api/v1/people/{manager_id}"}
     play.action("ejection", "Ejection", "The manager is ejected for arguing.", manager, seconds=60)
+
+
+def _umpire_change(play: PlayBuilder) -> None:
+    """Send the plate umpire off hurt; the one at first base goes behind the plate."""
+    plate, first = (row["official"] for row in umpires(play.game.scheduled)[:2])
+    text = f"{first['fullName']} moves behind the plate for {plate['fullName']}, who is hurt."
+    umpire = {"id": first["id"], "link": first["link"]}
+    play.action("umpire_substitution", "Umpire Substitution", text, None, seconds=180, umpire=umpire)

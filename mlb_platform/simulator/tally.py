@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from mlb_platform.simulator.game_state import StartingSide
 from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.plate_appearance import is_plate_appearance
+from mlb_platform.simulator.reviews import PITCH, reviews_of
 from mlb_platform.simulator.side_tally import Appearance, SideTally, Tally
 from mlb_platform.simulator.stat_lines import batting_line, fielding_line, pitching_line
 
@@ -66,11 +67,7 @@ def tally_plays(away: StartingSide, home: StartingSide, plays: Iterable[Json], f
         _move(at, play)
         _count_result(play, batting, fielding, outs, scoring_position, list(at.values()))
         _count_rows(play, batting, fielding)
-        review = play.get("reviewDetails")
-        if review is not None:
-            challenger = tally.home if review["challengeTeamId"] == tally.home.start.club.id else tally.away
-            challenger.challenges_used += 1
-            challenger.challenges_lost += not review["isOverturned"]
+        _count_challenges(tally, play)
         outs = play["count"]["outs"]
         result = play["result"]
         lead = result["homeScore"] - result["awayScore"]
@@ -84,6 +81,15 @@ def tally_plays(away: StartingSide, home: StartingSide, plays: Iterable[Json], f
         for line in side.fielding.values():
             line["chances"] = line["putOuts"] + line["assists"] + line["errors"]
     return tally
+
+
+def _count_challenges(tally: Tally, play: Json) -> None:
+    """Count the managers' challenges; the umpires' own reviews and challenged pitches are not theirs."""
+    for review in reviews_of(play):
+        if "challengeTeamId" in review and review["reviewType"] != PITCH:
+            challenger = tally.side(review["challengeTeamId"] == tally.home.start.club.id)
+            challenger.challenges_used += 1
+            challenger.challenges_lost += not review["isOverturned"]
 
 
 def _move(at: dict[int, str], play: Json) -> None:
@@ -240,6 +246,7 @@ def _count_rows(play: Json, batting: SideTally, fielding: SideTally) -> None:
         kind = details["eventType"]
         if movement["isOut"]:
             current["outs"] += 1
+            fielding.outs_in[pitcher_id, inning] = fielding.outs_in.get((pitcher_id, inning), 0) + 1
         if movement["end"] == "score":
             line["runs"] += 1
             batting.inning(inning)[0] += 1

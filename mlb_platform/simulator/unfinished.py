@@ -35,7 +35,8 @@ def unfinished_play(before: Json, play: Json, pitches: int, people: dict[int, Js
     matchup = {key: value for key, value in play["matchup"].items() if key not in _ON_BASE.values()}
     matchup |= {_ON_BASE[base]: person for base, person in bases.items()}
     count = events[-1]["count"]
-    return play | {
+    known = {key: value for key, value in play.items() if key != "reviewDetails"}
+    return known | {
         "result": result,
         "about": {key: value for key, value in about.items() if key != "hasReview"}
         | {"endTime": end, "isComplete": False, "isScoringPlay": runs > 0, "hasOut": outs > 0, "captivatingIndex": 0},

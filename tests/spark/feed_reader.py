@@ -1,15 +1,19 @@
-"""An independent reading of a live feed: the seventeen tables in plain Python, from the JSON and not from the mapping.
+"""An independent reading of a live feed: its tables in plain Python, from the JSON and not from the mapping.
 
 `read_feed(document)` gives table -> rows; a row is column -> value with ints, floats, decimals rounded half up to the
-scale of the column, dates, UTC times, texts and booleans. Technical columns are left out.
+scale of the column, dates, UTC times, texts and booleans; a JSON column has the parsed value. Technical columns are
+left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from feed_events import batted_balls, decisions, fielding_credits, play_actions, reviews, substitutions
 from feed_json import Json, Row, at, day, first, moment, real, stamp, text, three, two, whole
+from feed_lines import lines, team_totals
 from feed_plays import pitch_events, plays, runners, scoring_plays
+from feed_situation import hit_chart, notes, situation, team_notes, top_performers
 
 SIDES = ("home", "away")
 
@@ -137,6 +141,7 @@ def players(doc: Json) -> Iterator[Row]:
             "is_current_batter": entry("gameStatus.isCurrentBatter"),
             "is_current_pitcher": entry("gameStatus.isCurrentPitcher"),
             "is_on_bench": entry("gameStatus.isOnBench"), "is_substitute": entry("gameStatus.isSubstitute"),
+            "parent_team_id": entry("parentTeamId"),
         }  # fmt: skip
         for part in ("code", "description"):
             row[f"bat_side_{part}"], row[f"pitch_hand_{part}"] = (
@@ -215,13 +220,17 @@ def venue_details(doc: Json) -> Iterator[Row]:
 READERS: dict[str, Callable[[Json], Iterator[Row]]] = {
     "metadata": metadata, "linescore_innings": linescore_innings, "players": players, "plays": plays,
     "pitch_events": pitch_events, "runners": runners, "scoring_plays": scoring_plays, "umpires": umpires,
-    "venue_details": venue_details,
+    "venue_details": venue_details, "play_actions": play_actions, "batted_balls": batted_balls,
+    "fielding_credits": fielding_credits, "substitutions": substitutions, "reviews": reviews, "decisions": decisions,
+    "player_batting": lines("batting"), "player_pitching": lines("pitching"), "player_fielding": lines("fielding"),
+    "team_totals": team_totals, "situation": situation, "hit_chart": hit_chart, "notes": notes,
+    "team_notes": team_notes, "top_performers": top_performers,
 }  # fmt: skip
 LISTS = {"batting_order": "battingOrder", "pitchers": "pitchers", "bench": "bench", "bullpen": "bullpen"}
 
 
 def read_feed(doc: Json) -> dict[str, list[Row]]:
-    """Return the rows of all seventeen tables of a feed, each with its game and official date."""
+    """Return the rows of all tables of a feed, each with its game and official date."""
     when = doc["gameData"]["datetime"]
     every = {"game_pk": doc["gamePk"], "game_date": day(when.get("officialDate") or when.get("originalDate"))}
     tables = {f"game.live_game_{name}": [every | row for row in reader(doc)] for name, reader in READERS.items()}

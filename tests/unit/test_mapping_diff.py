@@ -97,6 +97,14 @@ CHANGES = {
         ["  note: removed, was TEXT", f"    Avro        {ADDITIVE}", REFUSED + "column note (TEXT) is no lon",
          "  breaking: column note (TEXT) is no longer in the mapping"],
     ),
+    "a column is renamed": (
+        ("{name: note,", "{name: remark,"),
+        True,
+        ["  remark: added, TEXT", "  note: removed, was TEXT",
+         "    PostgreSQL  ALTER TABLE small.plays ADD COLUMN remark text",
+         REFUSED + "column note (TEXT) is no lon", "  breaking: column note (TEXT) is no longer in the mapping",
+         "  renamed? note went and remark came with the same type: Avro matches fields by name, so readers find no re"],
+    ),
     "a column no longer takes nulls": (
         (RUNS, RUNS.replace("$.runs", "$.runs, nullable: false")),
         True,
