@@ -9,6 +9,7 @@ from dagster import (
     AssetCheckEvaluation,
     AssetCheckExecutionContext,
     AssetChecksDefinition,
+    AssetCheckSeverity,
     AssetCheckSpec,
     Output,
     PartitionsDefinition,
@@ -91,19 +92,32 @@ def _check(
             by_names[names].append(target.name)
     platform = getattr(op_context.resources, PLATFORM)
     known = known_orphans(platform.settings.mappings)
-    stopped = set()
     verdicts: list[AssetCheckEvaluation] = []
     for names, tables in by_names.items():
         verdicts += evaluate(
             platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names), known=known
         )
+    yield from recorded(context, specs, verdicts, len(dates))
+
+
+def recorded(
+    context: AssetCheckExecutionContext, specs: list[AssetCheckSpec], verdicts: list[AssetCheckEvaluation], dates: int
+) -> Iterator[AssetCheckEvaluation | Output[None]]:
+    """Record verdicts of so many dates; give an output for each check that does not stop what is downstream."""
+    op_context = context.op_execution_context
     verdicts = with_targets(op_context.instance, verdicts)
-    in_bulk = [] if len(dates) < MANY_DATES else [v for v in verdicts if v.passed or not v.blocking]
+    in_bulk = [] if dates < MANY_DATES else [v for v in verdicts if not stops(v)]
     record_verdicts(op_context.instance, op_context.get_step_execution_context(), in_bulk)
-    for verdict in verdicts if not in_bulk else (v for v in verdicts if v.blocking and not v.passed):
+    stopped = set()
+    for verdict in verdicts if not in_bulk else (v for v in verdicts if stops(v)):
         yield verdict
-        if verdict.blocking and not verdict.passed:
+        if stops(verdict):
             stopped.add(verdict.asset_check_key)
     for spec in specs:
-        if spec.key in selected and spec.key not in stopped:
+        if spec.key in context.selected_asset_check_keys and spec.key not in stopped:
             yield Output(None, output_name=spec.get_python_identifier())
+
+
+def stops(verdict: AssetCheckEvaluation) -> bool:
+    """Whether a verdict stops what is downstream of its table."""
+    return verdict.blocking and not verdict.passed and verdict.severity == AssetCheckSeverity.ERROR

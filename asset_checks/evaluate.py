@@ -179,19 +179,22 @@ def _relationships(
 ) -> AssetCheckEvaluation:
     rows = [described(r) for r in records]
     broken = [r for r in rows if r["orphans"] or r["by_entity"]]
-    text = "; ".join(f"{r['columns']} -> {r['to']}: {r['orphans']} of {r['checked']}" for r in broken[:5])
+    told = [f"{r['columns']} -> {r['to']}: {r['orphans']} of {r['checked']}" for r in broken[:5]]
+    told += [f"{r['columns']} -> {r['to']}: a known orphan is none ({r['settled']})" for r in rows if r["settled"]]
+    text = "; ".join(told)
     metadata: dict[str, MetadataValue[Any]] = {
         "relationships": MetadataValue.table([TableRecord(r) for r in rows], _RELATIONSHIPS),
         "orphans": MetadataValue.int(sum(r["orphans"] for r in rows)),
     }
     text = text or f"{len(rows)} relationships, every row finds what it names"
-    return _verdict(target, RELATIONSHIPS, day, not broken, AssetCheckSeverity.WARN, text, metadata)
+    return _verdict(target, RELATIONSHIPS, day, not told, AssetCheckSeverity.WARN, text, metadata)
 
 
 _RELATIONSHIPS = TableSchema(
     columns=[
         TableColumn("columns", "string"), TableColumn("to", "string"), TableColumn("checked", "int"),
         TableColumn("orphans", "int"), TableColumn("by_entity", "string"), TableColumn("known", "string"),
+        TableColumn("settled", "string"),
     ]
 )  # fmt: skip
 _RULES = TableSchema(

@@ -12,6 +12,7 @@ import typer
 
 from mlb_platform.cli.console import grid, many, note, say, stdout
 from mlb_platform.cli.context import check_range, day, mapping_of, platform
+from mlb_platform.cli.drift import drift
 
 if TYPE_CHECKING:
     from mlb_platform.cli.payloads import Payload
@@ -25,8 +26,8 @@ CHANGED = 0.5
 
 def register(group: typer.Typer) -> None:
     """Add the commands to `mlb mapping`."""
-    group.command()(coverage)
-    group.command()(suggest)
+    for command in (coverage, drift, suggest):
+        group.command()(command)
 
 
 def coverage(
