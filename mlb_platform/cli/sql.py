@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlb_platform.cli.console import grid, note, say, stdout
-from mlb_platform.cli.context import platform, settings
+from mlb_platform.cli.context import instant, platform, settings, time_travel
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from psycopg import Cursor
 
     from mlb_platform.platform import Platform
@@ -50,15 +51,31 @@ def sql(
     limit: Annotated[
         int | None, typer.Option(help=f"Rows at most; 0: all.  [default: {DEFAULT_LIMIT} in a table, else all]", min=0)
     ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            help="Ask the lake what the tables would say by the captures taken until then; UTC where no zone is given.",
+            parser=instant,
+            metavar="TIME",
+        ),
+    ] = None,
 ) -> None:
     """Run one statement that reads: PostgreSQL by default, the Delta lake with --lake.
 
+    In the lake `game_history.live_game_plays` has every version of the rows of `game.live_game_plays`, with valid_from
+    and valid_to; likewise for every table.
+
     Example: mlb sql "SELECT inning, count(*) FROM game.live_game_plays GROUP BY 1 ORDER BY 1"
     Example: mlb sql --lake --format csv "SELECT * FROM game.live_game_metadata"
+    Example: mlb sql --as-of 2024-07-13T05:00Z "SELECT home_score, away_score FROM game.live_game_metadata"
     """
     shown = (DEFAULT_LIMIT if form is Format.table else 0) if limit is None else limit
+    if as_of is not None:
+        _past(query, as_of, form, shown)
+        return
     if lake:
-        _print(*_lake_rows(settings().lake, query), form, shown)
+        _lake(query, form, shown)
         return
     with platform() as made:
         _postgres(made, query, form, shown)
@@ -79,7 +96,7 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
                 if first is None:  # an empty stream does not tell its columns
                     cursor.execute(query.encode())
                 columns = [c.name for c in cursor.description or []]
-                _print(columns, _chain(first, rows), form, limit)
+                print_rows(columns, _chain(first, rows), form, limit)
     except DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
             raise _failure("`mlb sql` only reads: to change something by hand use `mlb db psql`") from error
@@ -111,17 +128,53 @@ def _postgres_tables(made: Platform) -> list[str]:
         return [str(row[0]) for row in found]
 
 
-def _lake_rows(lake: str, query: str) -> Rows:
-    import duckdb
-
+def _lake(query: str, form: Format, limit: int) -> None:
+    from mlb_platform.history.query import named_tables
+    from resources.errors import PlatformError
     from resources.lake import lake_connection, lake_tables
 
+    lake = settings().lake
+    known = list(lake_tables(lake))
     connection = lake_connection(lake)
+    try:
+        named = named_tables(query)
+    except PlatformError:
+        named = []  # DuckDB says better what is wrong with it
+    if _has_extras([n for n in named if n not in known]):
+        with time_travel() as travel:
+            travel.put_extras(connection, query)
+    print_rows(*_rows(connection, query, f"the lake {lake}", known), form, limit)
+
+
+def _has_extras(names: Sequence[str]) -> bool:
+    """Tell whether some of these names, of no table in the lake, are of a history or of a mapping's view."""
+    if not names:
+        return False
+    from mlb_platform.history.query import HISTORY
+    from mlb_platform.mapping.loader import MappingRegistry
+
+    views = {v.name for m in MappingRegistry(settings().mappings).mappings.values() for v in m.config.views}
+    return any(n in views or n.split(".")[0].endswith(HISTORY) for n in names)
+
+
+def _past(query: str, at: datetime, form: Format, limit: int) -> None:
+    from mlb_platform.history.query import empty_connection
+
+    connection = empty_connection()
+    with time_travel() as travel:
+        travel.put_as_of(connection, query, at)
+    note(f"as of {at:%Y-%m-%d %H:%M:%S}Z: {'; '.join(travel.notes)}")
+    print_rows(*_rows(connection, query, "the lake", []), form, limit)
+
+
+def _rows(connection: DuckDBPyConnection, query: str, where: str, known: Sequence[str]) -> Rows:
+    import duckdb
+
     try:
         result = connection.execute(query)
         columns = [c[0] for c in result.description or []]
     except duckdb.CatalogException as error:
-        raise _failure(_unknown_table(str(error), list(lake_tables(lake)), f"the lake {lake}")) from error
+        raise _failure(_unknown_table(str(error), known, where)) from error
     except duckdb.Error as error:
         raise _failure(f"DuckDB: {' '.join(str(error).split())[:400]}") from error
 
@@ -153,7 +206,8 @@ def _unknown_table(message: str, known: Sequence[str], where: str) -> str:
     return f"no table {name} in {where}; {'close to it' if close else 'there are'}: {', '.join(names)}"
 
 
-def _print(columns: list[str], rows: Iterator[tuple[Any, ...]], form: Format, limit: int) -> None:
+def print_rows(columns: list[str], rows: Iterator[tuple[Any, ...]], form: Format, limit: int) -> None:
+    """Print rows in a format, at most `limit` of them (0: all)."""
     if not columns:
         say("done: the statement returns no rows")
         return

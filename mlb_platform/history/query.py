@@ -1,0 +1,158 @@
+"""SQL over tables as of a time and over their histories: only what a statement names is read or derived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from mlb_platform.extraction.specs import view_specs
+from mlb_platform.extraction.stores import Stores
+from mlb_platform.history.states import States
+from mlb_platform.history.validity import table_history, tables_as_of
+from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.mapping.resolve import ResolvedMapping
+from resources.errors import PlatformError
+from resources.lake import lake_tables
+from resources.views import ViewSpec, view_query
+
+HISTORY = "_history"
+"""The history of `game.live_game_plays` is `game_history.live_game_plays`."""
+
+
+def named_tables(query: str) -> list[str]:
+    """Return the tables, schema.table, that a statement names. Raises PlatformError when it cannot be read."""
+    try:
+        parsed = sqlglot.parse(query, read="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        raise PlatformError(f"the statement cannot be read: {str(error).splitlines()[0]}") from error
+    found = [t for statement in parsed if statement is not None for t in statement.find_all(exp.Table)]
+    return list(dict.fromkeys(f"{t.db}.{t.name}".lower() for t in found if t.db))
+
+
+def named_entities(query: str, scope: str) -> list[str] | None:
+    """Return the entities that a statement over one table asks for by `scope = …` or `scope IN (…)`; None: any."""
+    parsed = sqlglot.parse_one(query, read="duckdb")
+    where = parsed.args.get("where")
+    simple = isinstance(parsed, exp.Select) and len(list(parsed.find_all(exp.Table))) == 1
+    if not simple or not isinstance(where, exp.Where) or len(list(parsed.find_all(exp.Select))) != 1:
+        return None
+    conditions = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
+    for condition in conditions:
+        column = condition.this
+        if not isinstance(column, exp.Column) or column.name.lower() != scope:
+            continue
+        values = [condition.expression] if isinstance(condition, exp.EQ) else []
+        if isinstance(condition, exp.In) and not condition.args.get("query"):
+            values = condition.expressions
+        if values and all(isinstance(v, exp.Literal) for v in values):
+            return [str(v.this) for v in values]
+    return None
+
+
+@dataclass
+class TimeTravel:
+    """Gives DuckDB what a statement asks for: tables as of a time, histories, and the views of mappings over them."""
+
+    stores: Stores
+    lake: str
+    registry: MappingRegistry
+    notes: list[str] = field(default_factory=list)
+    """What was read from table versions and what was derived, a line a table."""
+    _states: dict[str, States] = field(default_factory=dict)
+
+    def states(self, mapping: ResolvedMapping) -> States:
+        """Return the states of a mapping's tables; what they derive is kept."""
+        if mapping.name not in self._states:
+            self._states[mapping.name] = States(self.stores, self.lake, mapping)
+        return self._states[mapping.name]
+
+    def owner(self, table: str) -> ResolvedMapping:
+        """Return the mapping of a table. Raises PlatformError, naming those that come close, when there is none."""
+        try:
+            return self.registry.table_owner(table)
+        except KeyError:
+            import difflib
+
+            known = [t for m in self.registry.mappings.values() for t in m.by_name]
+            close = difflib.get_close_matches(table, known, 3, 0.5) or sorted(known)[:5]
+            raise PlatformError(f"no mapping makes a table {table}; close to it: {', '.join(close)}") from None
+
+    def put_as_of(self, connection: duckdb.DuckDBPyConnection, query: str, at: datetime) -> None:
+        """Put the tables and views that `query` names into `connection`, as they were at a time."""
+        views = self._views()
+        names = named_tables(query)
+        for name in (n for n in names if n.split(".")[0].endswith(HISTORY)):
+            raise PlatformError(f"{name} has all times already: ask it with --lake, for valid_from and valid_to")
+        asked = [n for n in names if n not in views]
+        needed = dict.fromkeys([*asked, *(views[n].table for n in names if n in views)])
+        by_mapping: dict[str, list[str]] = {}
+        for name in needed:
+            by_mapping.setdefault(self.owner(name).name, []).append(name)
+        for mapping_name, tables in by_mapping.items():
+            mapping = self.registry.get(mapping_name)
+            entities = self._entities(query, mapping, tables) if names == tables else None
+            found, known = tables_as_of(self.states(mapping), tables, at, entities)
+            for name, rows in found.items():
+                _put(connection, name, rows)
+            self.notes.append(
+                f"{', '.join(tables)} by the newest captures then: {known.by_version} read from table versions, "
+                f"{known.derived} derived from raw rows"
+            )
+        self._put_views(connection, [views[n] for n in names if n in views])
+
+    def put_extras(self, connection: duckdb.DuckDBPyConnection, query: str) -> None:
+        """Put the histories and views that `query` names into a connection that has the tables of the lake."""
+        views = self._views()
+        names = named_tables(query)
+        for name in names:
+            schema, table = name.split(".")
+            if not schema.endswith(HISTORY):
+                continue
+            mapping = self.owner(f"{schema.removesuffix(HISTORY)}.{table}")
+            own = f"{schema.removesuffix(HISTORY)}.{table}"
+            entities = self._entities(query, mapping, [own])
+            _put(connection, name, table_history(self.states(mapping), own, entities))
+        there = set(lake_tables(self.lake))
+        self._put_views(connection, [views[n] for n in names if n in views and views[n].table in there])
+
+    def _entities(self, query: str, mapping: ResolvedMapping, tables: Sequence[str]) -> list[str] | None:
+        return named_entities(query, mapping.by_name[tables[0]].scope) if len(tables) == 1 else None
+
+    def _views(self) -> dict[str, ViewSpec]:
+        return {v.name: v for m in self.registry.mappings.values() for v in view_specs(m)}
+
+    @staticmethod
+    def _put_views(connection: duckdb.DuckDBPyConnection, views: Iterable[ViewSpec]) -> None:
+        for view in views:
+            described = connection.execute(f"DESCRIBE {_quoted(view.table)}").fetchall()
+            _make_schema(connection, view.name)
+            query = view_query(view, tuple(str(row[0]) for row in described))
+            connection.execute(f"CREATE VIEW {_quoted(view.name)} AS {query}")
+
+
+def _put(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    _make_schema(connection, name)
+    source = f"rows of {name}"
+    connection.register(source, rows)
+    connection.execute(f'CREATE VIEW {_quoted(name)} AS SELECT * FROM "{source}"')
+
+
+def _make_schema(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{name.split(".")[0]}"')
+
+
+def _quoted(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def empty_connection() -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection without tables, with times in UTC."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
