@@ -69,6 +69,7 @@ check: $(INSTALLED)
 	@$(BIN)/mlb mapping lint
 	@$(BIN)/mlb mapping schema --check
 	@$(BIN)/mlb mapping diff --check
+	@$(BIN)/mlb mapping docs --check
 
 clean:
 	@if [ -x $(BIN)/mlb ] && [ -d "$$MLB_HOME/postgres" ]; then $(BIN)/mlb db stop || true; fi
@@ -76,6 +77,6 @@ clean:
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	@if [ -n "$(DATA)" ]; then \
 	  rm -rf "$$MLB_HOME/postgres" "$$MLB_HOME/postgres.json" "$$MLB_HOME/postgres.lock" "$$MLB_HOME/lake" \
-	    "$$MLB_HOME/dagster" "$$MLB_HOME/jars" "$$MLB_HOME/logs" "$$MLB_HOME/tmp" "$$MLB_HOME/ivy"; \
+	    "$$MLB_HOME/dagster" "$$MLB_HOME/jars" "$$MLB_HOME/logs" "$$MLB_HOME/tmp" "$$MLB_HOME/ivy" "$$MLB_HOME/reports"; \
 	  echo "clean: removed what was installed, and the data in $$MLB_HOME"; \
 	else echo "clean: removed what was installed; the data in $$MLB_HOME stays (make clean DATA=1 removes it too)"; fi

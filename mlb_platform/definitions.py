@@ -6,6 +6,9 @@ from dagster import Definitions, in_process_executor
 from dagster.components.definitions import definitions
 
 from asset_checks.checks import table_checks
+from asset_checks.coverage import coverage_checks
+from asset_checks.reconciliation import reconciliation_checks
+from mlb_platform.assets.corrections import corrections_specs
 from mlb_platform.assets.jobs import mapping_job
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.specs import view_specs
@@ -26,14 +29,14 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     mappings = [m for _, m in sorted(platform.registry.mappings.items())]
     partitions = date_partitions(settings.first_partition_date)
     jobs = [(m, mapping_job(m)) for m in mappings]
-    checks = [table_checks(m, partitions) for m in mappings]
+    checks = [check(m, partitions) for m in mappings for check in (table_checks, coverage_checks)]
+    checks += [c for m in mappings for c in reconciliation_checks(m, partitions, platform.registry.mappings)]
     return Definitions(
-        assets=[
-            a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake), *view_specs(m))
-        ],
+        assets=corrections_specs(mappings)
+        + [a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake), *view_specs(m))],
         asset_checks=checks,
         jobs=[job for _, job in jobs],
-        sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs if m.partition is not None],
+        sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs],
         resources={
             PLATFORM: platform,
             SPARK: SparkResource(

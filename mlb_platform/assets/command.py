@@ -27,8 +27,11 @@ from dagster import (
 )
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
-from asset_checks.evaluate import evaluate
+from asset_checks.coverage import evaluate_coverage
+from asset_checks.evaluate import PARITY, evaluate
+from asset_checks.reconciliation import evaluate_reconciliation
 from mlb_platform.assets.pending import WorkNotes
+from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.extraction.plan import dates_of
@@ -81,6 +84,8 @@ class _Task:
         with self.failure:
             stores, tables = self.transformation.stores, self.transformation.tables
             mapping = self.transformation.mapping
+            settings = self.platform.settings
+            reports = ReportWriter(stores, settings.lake, settings.quality_reports, mapping)
             self.transformation.prepare()
             entities = self.entities
             if entities is None:
@@ -91,7 +96,7 @@ class _Task:
                 self.report = work.report
                 if self.entities is not None:
                     work.report.dates = sorted(self._dates_of(work))
-                notes = WorkNotes.of(work)
+                notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
                 for batch in work.batches():
                     work.write(batch)
@@ -102,12 +107,16 @@ class _Task:
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
             known = known_orphans(self.platform.settings.mappings)
             found = list(evaluate(stores, lake, mapping, tables, days, known=known))
+            if mapping.targets[0].name in tables:
+                found += evaluate_coverage(self.platform, mapping, days)
+            found += evaluate_reconciliation(self.platform, mapping, tables, days)
             verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
+            reports.write(work.report, tables, days)
             if self.on_check is not None:
                 for verdict in verdicts:
                     self.on_check(verdict)
-            differing = [v for v in verdicts if v.blocking and not v.passed]
+            differing = [v for v in verdicts if v.check_name == PARITY and not v.passed]
             if differing:
                 raise RunFailed(_differences(differing))
             yield Output(None)

@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from dagster import MetadataValue, TableColumn, TableColumnLineage, TableRecord, TableSchema
 
+from mlb_platform.assets.reports import report_metadata
 from mlb_platform.assets.specs import COLUMN_LINEAGE, column_lineage
 from mlb_platform.extraction.report import TableReport
 from mlb_platform.extraction.work import TableBatch, Work
@@ -64,9 +66,11 @@ class WorkNotes:
     lineage: Mapping[str, TableColumnLineage]
     undated: bool = False
     """Whether the tables have no partition date: what is said is about the whole of them."""
+    reports: Path | None = None
+    """The folder of quality reports, when the run writes them."""
 
     @classmethod
-    def of(cls, work: Work) -> WorkNotes:
+    def of(cls, work: Work, reports: Path | None = None) -> WorkNotes:
         """Gather the notes of a computed piece of work."""
         rows = [r for p in work.plans.values() for r in (*p.passed_over, *p.candidates)]
         passed = {r.raw_id: r for p in work.plans.values() for r in p.passed_over}
@@ -86,7 +90,7 @@ class WorkNotes:
         captured = frozenset(r.partition_date for r in rows if r.partition_date is not None)
         last = max(work.report.dates, default=None)
         undated = work.mapping.partition is None
-        return cls(work.sinks, captured, held, moved, last, column_lineage(work.mapping), undated)
+        return cls(work.sinks, captured, held, moved, last, column_lineage(work.mapping), undated, reports)
 
     def metadata(self, report: TableReport, day: date | None) -> dict[str, MetadataValue[Any]]:
         """Return what is recorded for one table and date: its merge counts by sink, and what is worth knowing.
@@ -101,6 +105,10 @@ class WorkNotes:
         found |= {name: MetadataValue.int(n) for name, n in count_metadata(by_sink).items()}
         if day is not None and day not in self.captured:
             found["note"] = MetadataValue.text("no raw rows of this date: nothing to materialize")
+        if report.corrections[day]:
+            found["corrections"] = MetadataValue.int(report.corrections[day])
+        if self.reports is not None:
+            found |= report_metadata(self.reports, report.table, day)
         held = self.held.get(day, [])
         if held:
             found["held_captures"] = MetadataValue.int(len(held))

@@ -121,6 +121,7 @@ def _table_spec(
 
 def view_specs(mapping: ResolvedMapping) -> list[AssetSpec]:
     """Return the specs of a mapping's views: always as their table is, never run."""
+    paths = column_paths(mapping)
     return [
         AssetSpec(
             table_key(view.name),
@@ -130,7 +131,19 @@ def view_specs(mapping: ResolvedMapping) -> list[AssetSpec]:
             group_name=group_of(mapping),
             kinds={"postgres", "view"},
             owners=[DEFAULT_OWNER],
-            metadata={"dagster/table_name": view.name, "mapping": mapping.name},
+            tags={"mapping": python_name(mapping)},
+            metadata={
+                "dagster/table_name": view.name,
+                "dagster/column_schema": _schema(mapping.by_name[view.table], paths),
+                COLUMN_LINEAGE: TableColumnLineage(
+                    {
+                        c.name: [TableColumnDep(table_key(view.table), c.name)]
+                        for c in mapping.by_name[view.table].columns
+                    }
+                ),
+                "primary_key": ", ".join(view.key),
+                "mapping": mapping.name,
+            },
         )
         for view in mapping.config.views
     ]

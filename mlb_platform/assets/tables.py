@@ -16,6 +16,7 @@ from dagster import (
 
 from mlb_platform.assets.partitions import backfill_policy, dates_of_keys
 from mlb_platform.assets.pending import PendingTable, WorkNotes
+from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, raw_spec, table_key, table_of_key, table_specs
 from mlb_platform.extraction.report import TableReport
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
@@ -66,6 +67,7 @@ def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> It
     selected = {table_of_key(key) for key in context.selected_asset_keys}
     tables = [t.name for t in mapping.targets if t.name in selected]
     platform = run_platform(context)
+    reports = ReportWriter(platform.stores, platform.settings.lake, platform.settings.quality_reports, mapping)
     transformation = platform.transformation(mapping.name, tables)
     transformation.prepare()
     dates = dates_of_keys(context.partition_keys) if context.has_partition_key or mapping.partition else []
@@ -76,13 +78,16 @@ def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> It
         entities = entities_of_dates(stores, mapping, tables, dates)
     context.log.info("%s: %s dates, %s entities with captures or rows", mapping.name, len(dates), len(entities))
     with open_work(stores, mapping, tables, entities, dates=dates, job=f"dagster:{context.run.run_id}") as work:
-        notes = WorkNotes.of(work)
+        notes = WorkNotes.of(work, reports.folder)
         for batch in work.batches():
             yield MaterializeResult(
                 asset_key=table_key(batch.spec.table),
                 value=PendingTable(work, batch, _describer(context, notes, batch, dates)),
             )
         _log_summary(context, work)
+    days: list[date | None] = [*dates] if mapping.partition else [None]
+    made, left = reports.write(work.report, tables, days)
+    context.log.info("quality reports in %s: %s made, %s to be asked for", reports.folder, made, left)
 
 
 def _describer(context: AssetExecutionContext, notes: WorkNotes, batch: TableBatch, dates: list[date]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyspark import SparkContext
 
+    from mlb_platform.history.query import TimeTravel
     from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
     from mlb_platform.settings import Settings
@@ -67,6 +68,29 @@ def day(text: str | date) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no date: write YYYY-MM-DD, such as 2024-07-12") from error
+
+
+def instant(text: str | datetime) -> datetime:
+    """Return the time of a text, in UTC; without zone it is UTC. Raises BadParameter, which says how to write it."""
+    if isinstance(text, datetime):
+        return text
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write YYYY-MM-DDTHH:MM[:SS] with Z or an offset, such as 2024-07-13T05:00Z"
+        ) from error
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+
+
+@contextmanager
+def time_travel() -> Iterator[TimeTravel]:
+    """Give what tables held at other times; Spark, if rows have to be derived, is quiet."""
+    from mlb_platform.cli.console import quiet_java
+    from mlb_platform.history.query import TimeTravel
+
+    with platform() as made, quiet_java(made.settings.logs / "spark.log"):
+        yield TimeTravel(made.stores, made.settings.lake, made.registry)
 
 
 def check_range(start: date | None, end: date | None) -> None:

@@ -157,7 +157,8 @@ def simulate_into(
             if spec is None:
                 continue
             source = f"simulated {response.name} {response.id[:40]}, seed {seed}"
-            request = Request(source, response.captured_at, response.id, {"id": response.id})
+            url = f"simulated:{response.url}"
+            request = Request(source, response.captured_at, response.id, {"id": response.id}, url)
             admitted = admit(orjson.dumps(response.payload), request, spec)
             if isinstance(admitted, Rejection):
                 raise PlatformError(f"{source} is refused by the gate: {admitted.reason}; this is a bug, report it")

@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from mlb_platform.cli import data, database, mapping, materialize, quarantine, sample, service, sql, status
+from mlb_platform.cli import (
+    as_of,
+    corrections,
+    data,
+    database,
+    explain,
+    mapping,
+    materialize,
+    quality,
+    quarantine,
+    sample,
+    service,
+    sql,
+    status,
+)
 
 app = typer.Typer(
     name="mlb",
@@ -21,7 +35,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
 )
-for part in (sample, data, materialize, sql, status, quarantine, mapping, database, service):
+for part in (
+    sample,
+    data,
+    materialize,
+    sql,
+    as_of,
+    corrections,
+    status,
+    explain,
+    quality,
+    quarantine,
+    mapping,
+    database,
+    service,
+):
     part.register(app)
 
 

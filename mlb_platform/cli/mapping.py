@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli import contracts, coverage
+from mlb_platform.cli import contracts, coverage, reference
 from mlb_platform.cli.console import grid, many, say, stdout
 from mlb_platform.cli.context import mapping_of, platform, settings
 
@@ -27,7 +27,7 @@ SIMULATED = 30
 def register(app: typer.Typer) -> None:
     """Add the commands to `mlb`."""
     group = typer.Typer(help="The mappings from JSON to tables.", no_args_is_help=True)
-    for command in (lint, schema, show, contracts.diff, contracts.release):
+    for command in (lint, schema, show, contracts.diff, contracts.release, reference.docs):
         group.command()(command)
     coverage.register(group)
     app.add_typer(group, name="mapping")
@@ -61,6 +61,8 @@ def lint(
     configs, problems = lint_files(paths)
     for path, config in configs.items():
         problems += _unmatched(path, config, captures)
+    if not files:
+        problems += _stray(settings().mappings, configs.values())
     for problem in sorted(problems):
         say(str(problem), "red" if problem.level == "error" else None)
     errors = sum(p.level == "error" for p in problems)
@@ -71,6 +73,17 @@ def lint(
         "red" if errors else "green",
     )
     raise typer.Exit(1 if errors else 0)
+
+
+def _stray(folder: Path, configs: Iterable[MappingConfig]) -> Iterator[MappingProblem]:
+    """Yield what the known orphans beside the mappings name that no mapping has."""
+    from mlb_platform.mapping.loader import MappingProblem
+    from mlb_platform.mapping.resolve import resolve
+    from mlb_platform.quality.known import ORPHANS, known_orphans, stray_entries
+
+    mappings = {c.name: resolve(c) for c in configs}
+    for message in stray_entries(known_orphans(folder), mappings):
+        yield MappingProblem(str(folder / ORPHANS), 1, 1, message)
 
 
 def _unmatched(path: Path, config: MappingConfig, captures: Path | None) -> Iterator[MappingProblem]:

@@ -78,6 +78,12 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
         f"{mapping.name}: {many(found.captures, 'capture')} of {many(len(plans), mapping.noun)} on "
         f"{many(len(found.dates), 'date')}; {waiting} to be merged, {held_games} with captures held back"
     )
+    if found.waiting:
+        say(
+            f"{many(len(found.waiting), mapping.noun)} waiting for a date that a feed or schedule tells: "
+            f"{', '.join(found.waiting[:5])}{' …' if len(found.waiting) > 5 else ''}",
+            "yellow",
+        )
     if waiting:
         say(f"merge them with: mlb materialize --mapping {mapping.name}")
 

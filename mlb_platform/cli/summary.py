@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mlb_platform.cli.console import grid, many, say, stdout
@@ -28,6 +28,10 @@ WIDTH = 118
 
 
 CHECKS = {"error_rules": "error rules", "warn_rules": "warn rules", "parity": "parity"}
+"""The checks that every table has; a column each."""
+RELATIONSHIPS = "relationships"
+ORPHANED = 3
+"""Tables with rows that name no row: so many are told of."""
 
 
 class Verdicts:
@@ -55,10 +59,26 @@ class Verdicts:
     def line(self) -> str:
         """All of them in one line."""
         parts = []
-        for name, words in CHECKS.items():
+        for name, words in {**CHECKS, RELATIONSHIPS: "relationships"}.items():
             of_kind = sum(e.check_name == name for e in self.evaluations)
-            parts.append(f"{words} {of_kind - len(self.failed(name)):,} of {of_kind:,}")
+            if of_kind or name in CHECKS:
+                parts.append(f"{words} {of_kind - len(self.failed(name)):,} of {of_kind:,}")
+        reconciled = [e for e in self.evaluations if e.check_name in self.reconciliations]
+        if reconciled:
+            parts.append(f"reconciliation {sum(e.passed for e in reconciled):,} of {len(reconciled):,}")
         return "checks passed, by table and date: " + ", ".join(parts)
+
+    @property
+    def reconciliations(self) -> Collection[str]:
+        """The names of the checks of reconciliation."""
+        from asset_checks.reconciliation import NAMES
+
+        return NAMES
+
+    def unreconciled(self, severity: str) -> list[AssetCheckEvaluation]:
+        """Return the verdicts of this severity (ERROR, WARN) on what two sides say differently."""
+        found = [e for e in self.evaluations if e.check_name in self.reconciliations and not e.passed]
+        return [e for e in found if e.severity.value == severity]
 
 
 def print_summary(
@@ -74,14 +94,19 @@ def print_summary(
     `evaluations` are the verdicts of the run; those of dates that were not run are looked up here.
     """
     from asset_checks.evaluate import evaluate
+    from asset_checks.reconciliation import evaluate_reconciliation
     from mlb_platform.extraction.pending import find_pending
+    from mlb_platform.quality.known import known_orphans
     from resources.merge import MergeCounts
 
     sinks = [s.name for s in made.stores.sinks]
     after = find_pending(made.stores, mapping, asked.tables, entities=asked.games, start=asked.start, end=asked.end)
     judged = {e.partition for e in evaluations}
     idle = [d for d in after.dates if d.isoformat() not in judged]
-    verdicts = Verdicts([*evaluations, *evaluate(made.stores, made.settings.lake, mapping, asked.tables, idle)])
+    known = known_orphans(made.settings.mappings)
+    looked_up = evaluate(made.stores, made.settings.lake, mapping, asked.tables, idle, known=known)
+    compared = evaluate_reconciliation(made, mapping, asked.tables, idle) if idle else ()
+    verdicts = Verdicts([*evaluations, *looked_up, *compared])
     worked = _worked(made, mapping, asked, pending)
     counts: dict[tuple[str, str], MergeCounts] = {}
     for sink in sinks:
@@ -89,7 +114,7 @@ def print_summary(
             done = report.tables[table].counts.get(sink, MergeCounts()) if report else MergeCounts()
             counts[sink, table] = done + MergeCounts(source_rows=pending.rows(sink, table, worked))
     rows = {(sink, table): _row_count(made, sink, table) for sink in sinks for table in asked.tables}
-    if report is None:
+    if report is None and not after.waiting:
         say("Everything is merged already: nothing to do.", "green")
     stdout().print(_table(asked, sinks, counts, rows, report, verdicts))
     say(
@@ -101,9 +126,12 @@ def print_summary(
         parts = ", ".join(f"{n} {s:.1f}" for n, s in report.seconds.items() if n not in ("wall", "merge") and s >= 0.05)
         read = f"{many(report.parsed, 'capture')} of {many(report.entities, mapping.noun)} parsed"
         say(f"{read}; {report.seconds['wall']:.1f} seconds in all ({parts})", "dim")
+        if corrected := sum(sum(t.corrections.values()) for t in report.tables.values()):
+            say(f"{many(corrected, 'correction')} in games that were over: see `mlb corrections`")
     differing = [t for t in asked.tables if len({rows[s, t] for s in sinks}) > 1]
     _print_findings(made, asked, report, after, differing, verdicts)
-    return 1 if after.held or differing or verdicts.failed("error_rules") or verdicts.failed("parity") else 0
+    failed = verdicts.failed("error_rules") or verdicts.failed("parity") or verdicts.unreconciled("ERROR")
+    return 1 if after.held or differing or failed else 0
 
 
 def _worked(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending) -> set[str]:
@@ -197,7 +225,7 @@ def _print_findings(
     differing: list[str],
     verdicts: Verdicts,
 ) -> None:
-    broken = verdicts.failed("error_rules") or verdicts.failed("parity") or differing
+    broken = verdicts.failed("error_rules") or verdicts.failed("parity") or verdicts.unreconciled("ERROR") or differing
     say(f"{'✗' if broken else '✓'} {verdicts.line}", "red" if broken else "green")
     for table in differing:
         say(
@@ -205,6 +233,10 @@ def _print_findings(
         )
     for failed in verdicts.failed("parity")[:SHOWN]:
         say(f"✗ parity of {'.'.join(failed.asset_key.path)} on {failed.partition}: {failed.description}", "red")
+    for severity, mark, style in (("ERROR", "✗", "red"), ("WARN", "!", "yellow")):
+        for failed in verdicts.unreconciled(severity)[:SHOWN]:
+            place = f"{'.'.join(failed.asset_key.path)} on {failed.partition}"
+            say(f"{mark} {failed.check_name} of {place}: {failed.description}", style)
     for entity, raw_ids in list(after.held.items())[:SHOWN]:
         for raw_id in raw_ids:
             kept = "its previous good capture stays" if after.plans[entity].newest else "it has no good capture yet"
@@ -214,10 +246,25 @@ def _print_findings(
         say(f"! {many(rows, 'row')} of {table} break {rule}", "yellow")
     if len(warned) > SHOWN:
         say(f"! … and {len(warned) - SHOWN} more: see quality.check_results", "yellow")
+    orphaned: dict[str, list[AssetCheckEvaluation]] = defaultdict(list)
+    for failed in verdicts.failed(RELATIONSHIPS):
+        orphaned[".".join(failed.asset_key.path)].append(failed)
+    for table, of_table in list(orphaned.items())[:ORPHANED]:
+        on = f" (on {many(len(of_table), 'date')})" if of_table[0].partition else ""
+        say(f"! relationships of {table}{on}: {of_table[0].description}", "yellow")
+    if len(orphaned) > ORPHANED:
+        say(f"! … and of {many(len(orphaned) - ORPHANED, 'more table')}: see the check `relationships`", "yellow")
+    uncovered = sorted(verdicts.failed("coverage"), key=lambda e: e.partition or "")
+    if uncovered:
+        on = f" on {many(len(uncovered), 'date')}, last {uncovered[-1].partition}" if uncovered[-1].partition else ""
+        say(f"! coverage{on}: {uncovered[-1].description}; see `mlb mapping drift`", "yellow")
     if report is not None:
         for entity, old, new in report.moved[:SHOWN]:
             say(f"→ moved: game {entity} from {old} to {new or 'no date'}")
         if report.cast_failures:
             say(f"! {many(report.cast_failures, 'failed cast')}, now NULL: see quality.cast_failures", "yellow")
+    if after.waiting:
+        named = ", ".join(after.waiting[:5]) + (f" and {len(after.waiting) - 5} more" if len(after.waiting) > 5 else "")
+        say(f"! {many(len(after.waiting), 'game')} waiting for a date that a feed or schedule tells: {named}", "yellow")
     if after.undated:
         say(f"! {many(len(after.undated), 'game')} without an official date still to be merged", "yellow")

@@ -238,7 +238,7 @@ class MappingRegistry:
 
     @property
     def parents_first(self) -> list[ResolvedMapping]:
-        """All mappings, tables before those that refer to them; by name where that leaves it open."""
+        """All mappings, tables before those that refer to them, dates before what waits for them; else by name."""
         owners = {t: m for m in self.mappings.values() for t in m.by_name}
         ordered: dict[str, ResolvedMapping] = {}
         seen: set[str] = set()
@@ -252,7 +252,7 @@ class MappingRegistry:
                 take(self.mappings[parent])
             ordered[mapping.name] = mapping
 
-        for _, mapping in sorted(self.mappings.items()):
+        for mapping in sorted(self.mappings.values(), key=lambda m: (m.config.source.dated_by is not None, m.name)):
             take(mapping)
         return list(ordered.values())
 

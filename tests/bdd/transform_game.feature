@@ -5,14 +5,14 @@ Feature: A raw game becomes seventeen tables
   Scenario: A completed real game
     Given the completed game 747175 with raw data
     When it is transformed
-    Then the seventeen tables are populated
+    Then every table of the feed is populated
     And all foreign keys are valid
     And the quality checks pass
 
   Scenario Outline: A completed simulated game
     Given a simulated game of <day> with seed <seed> and raw data
     When it is transformed
-    Then the seventeen tables are populated
+    Then every table of the feed is populated
     And all foreign keys are valid
     And the quality checks pass
 

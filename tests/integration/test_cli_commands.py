@@ -198,7 +198,7 @@ def test_simulate_stores_captures_or_writes_a_folder(mlb: Shell, monkeypatch: py
     assert "2 simulated captures stored, 0 repeated" in mlb.out and "2 games on 1 date, 2024-07-01" in mlb.out
     out = mlb.folder / "simulated"
     options = ["--games", "2", "--from", "2024-07-01", "--seed", "1", "--kind", "correction", "--kind", "moved"]
-    assert mlb("simulate", *options, "--out", str(out)) == 0
+    assert mlb("simulate", *options, "--feeds-only", "--out", str(out)) == 0
     assert "6 captures written" in mlb.out and (out / "INDEX.tsv").is_file()
     assert mlb("ingest", "captures", str(out)) == 0
     assert "4 stored, 2 repeated (already there), 0 rejected" in mlb.out

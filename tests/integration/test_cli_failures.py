@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -129,7 +130,7 @@ def test_the_disk_of_the_lake_is_full(stocked: dict[str, str], tmp_path: Path) -
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         done = mlb(["materialize"], stocked, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "error rules 17 of 17" in done.stdout
+        assert re.search(r"error rules (\d+) of \1, ", done.stdout)
 
 
 def test_the_lake_is_read_only(stocked: dict[str, str], tmp_path: Path) -> None:

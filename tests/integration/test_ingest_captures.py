@@ -60,8 +60,8 @@ def folder(tmp_path: Path) -> Path:
     add("digits.json", feed(6).replace(b'"plays"', b'"x": 0.' + b"0" * 20000 + b'1, "plays"'))
     lines.append("../outside.json\tgame\tlive_game_v1\t\t2024-07-13T04:00:00Z\t\n")
     lines.append("game/live_game_v1/good.json\n")
-    lines.append("person.json\tperson\tperson\t1\t2024-07-13T04:00:00Z\t\n")
-    (root / "person.json").write_text("{}")
+    lines.append("status.json\tmeta\tgame_status\t\t2024-07-13T04:00:00Z\t\n")
+    (root / "status.json").write_text("{}")
     (tmp_path / "outside.json").write_bytes(feed(9))
     (root / "game" / "live_game_v1" / "unlisted.json").write_bytes(feed(7))
     (root / "README.md").write_text("notes")
@@ -82,11 +82,11 @@ def test_every_file_is_accounted_for(folder: Path, database: Postgres) -> None:
     ):  # fmt: skip
         assert [r for r in reasons if r.startswith(expected)], (expected, reasons)
     assert (report.stored, report.repeats, report.rejected) == (3, 0, 12)
-    assert dict(report.skipped) == {"person/person": 1}
+    assert dict(report.skipped) == {"meta/game_status": 1}
     assert [Path(name).name for name in report.ignored] == ["README.md"]
     assert report.exit_code == 1
     assert report.summary == (
-        f"{folder}: 3 stored, 0 repeated (already there), 12 rejected, 1 skipped (no mapping: person/person 1), "
+        f"{folder}: 3 stored, 0 repeated (already there), 12 rejected, 1 skipped (no mapping: meta/game_status 1), "
         "1 other files ignored"
     )
     rows = RawStore(database).rows(TABLE)
@@ -166,10 +166,13 @@ def test_the_captures_of_the_feed(database: Postgres, tmp_path: Path) -> None:
 
 @with_captures
 def test_without_a_filter_what_no_mapping_provides_is_listed(database: Postgres) -> None:
+    """Every file is stored, named as without mapping, or rejected: three name no game, neither in body nor in index."""
     report = ingest(CAPTURES, database)
-    assert report.exit_code == 0
+    assert report.exit_code == 1
     assert report.stored + report.skipped.total() + report.rejected == 87
-    assert "no mapping" in report.summary or not report.skipped
+    assert dict(report.skipped) == {"game/live_game_diff_patch_v1": 2, "meta/game_status": 1}
+    assert {Path(r.source).parent.name for r in report.rejections} == {"boxscore", "linescore", "play_by_play"}
+    assert report.rejected == 3 and all(r.reason.startswith("no id") for r in report.rejections)
 
 
 def test_an_index_with_a_mark_and_windows_lines(database: Postgres, tmp_path: Path) -> None:

@@ -71,10 +71,10 @@ def test_rows_by_game_and_date_are_the_expected_ones(
 ) -> None:
     """Each of the seventeen tables has, for each game, the rows and the date of its newest capture, and no other."""
     platform = made[0]
-    mapping = platform.registry.get(MAPPING)
-    assert len(mapping.targets) == 17
-    for target in mapping.targets:
-        name = target.name.removeprefix("game.")
+    names = [name for name in newest[0] if name.startswith("live_game_")]
+    assert len(names) == 17
+    for name in names:
+        target = platform.registry.get(MAPPING).by_name[f"game.{name}"]
         wanted = {(int(r["game_pk"]), r["game_date"]): int(r[name]) for r in newest if int(r[name])}
         if sink == "postgres":
             with platform.postgres.connect() as connection:
@@ -90,13 +90,18 @@ def test_rows_by_game_and_date_are_the_expected_ones(
 
 
 def test_both_sinks_hold_the_same_values(made: tuple[Platform, IngestReport, RunReport]) -> None:
-    """Every column of every row, technical ones aside."""
+    """Every column of every row, technical ones aside; JSON by what it says, since PostgreSQL writes it anew."""
     platform = made[0]
     mapping = platform.registry.get(MAPPING)
     for target in mapping.targets:
         columns = [c.name for c in target.columns if not c.technical]
         order = [(k, "ascending") for k in target.key]
         one, other = (s.fetch(merge_spec(target)).select(columns).sort_by(order) for s in platform.stores.sinks)
+        for c in target.columns:
+            if c.type.name == "JSONB" and not c.technical:
+                said = [[v and orjson.loads(v) for v in t.column(c.name).to_pylist()] for t in (one, other)]
+                assert said[0] == said[1], f"{target.name}.{c.name}"
+                one, other = one.drop_columns(c.name), other.drop_columns(c.name)
         assert one.cast(other.schema).equals(other), target.name
 
 

@@ -14,6 +14,7 @@ from mlb_platform.mapping.loader import MappingRegistry, load_file
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
 from mlb_platform.mapping.shape import column_paths
 from mlb_platform.mapping.types import parse_type
+from mlb_platform.settings import PROJECT_ROOT
 
 EXAMPLE = Path(os.environ.get("MLB_CAPTURES", "captures-not-given")).parent / "mapping_example.yaml"
 
@@ -199,3 +200,16 @@ def test_the_shipped_transformations_are_importable_by_name() -> None:
     assert "GameLiveV1Transformation" in dir(transformations)
     with pytest.raises(AttributeError, match="GameLiveV1Transformation"):
         _ = transformations.NoSuchTransformation
+
+
+def test_parents_come_first_and_what_waits_for_dates_last() -> None:
+    """A table is brought up after those it refers to, so that its orphans are real ones, and after what dates it."""
+    ordered = MappingRegistry(PROJECT_ROOT / "mapping_configs").parents_first
+    place = {t: n for n, m in enumerate(ordered) for t in m.by_name}
+    for mapping in ordered:
+        for target in mapping.targets:
+            for r in target.relationships:
+                assert place[r.to_table] <= place[target.name], f"{target.name} -> {r.to_table}"
+    names = [m.name for m in ordered]
+    assert len(names) == len(set(names)) == 12
+    assert names.index("game/live_game_v1") < names.index("game/boxscore")
