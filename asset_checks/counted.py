@@ -13,6 +13,7 @@ from psycopg import sql
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedTarget
 from resources.lake import dataset, open_table
+from resources.own_tables import table_exists
 
 Figures = dict[date | None, tuple[int, int]]
 """Rows and distinct keys by date."""
@@ -48,8 +49,7 @@ def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date | 
         day, key, sql.Identifier(*target.name.split(".")), within
     )
     with stores.postgres.transaction() as connection:
-        known = connection.execute("SELECT to_regclass(%s)", [target.name]).fetchone()
-        if known is None or known[0] is None:
+        if not table_exists(connection, target.name):
             return {}
         return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
 

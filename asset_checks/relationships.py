@@ -14,6 +14,7 @@ from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.models import Relationship
 from mlb_platform.mapping.resolve import ResolvedTarget
 from mlb_platform.quality.known import KnownOrphan
+from resources.own_tables import table_exists
 from resources.postgres import Connection
 
 SAMPLES = 5
@@ -65,11 +66,11 @@ def read_relationships(
                 records[target.name, day] = []
             for relationship in target.relationships:
                 by_date: dict[date | None, RelationshipRecord] = {
-                    d: RelationshipRecord(relationship, _exists(connection, relationship.to_table)) for d in dates
+                    d: RelationshipRecord(relationship, table_exists(connection, relationship.to_table)) for d in dates
                 }
                 for day, record in by_date.items():
                     records[target.name, day].append(record)
-                if _exists(connection, target.name) and by_date and next(iter(by_date.values())).provided:
+                if table_exists(connection, target.name) and by_date and next(iter(by_date.values())).provided:
                     _read(connection, target, relationship, days, by_date, _reasons(known, target.name, relationship))
     return records
 
@@ -82,11 +83,6 @@ def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationshi
         if k.table == table and k.to_table == relationship.to_table and k.columns == relationship.from_fields
         for value in k.values
     }
-
-
-def _exists(connection: Connection, table: str) -> bool:
-    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
-    return bool(found and found[0])
 
 
 def _read(

@@ -19,7 +19,7 @@ from dagster._core.instance.ref import InstanceRef
 from psycopg import sql
 
 from mlb_platform.settings import PROJECT_ROOT, Settings
-from resources.merge_state import lock_ddl
+from resources.own_tables import lock_ddl
 from resources.postgres import Postgres
 from resources.server_settings import free_port, write_private
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from resources.postgres import Postgres, lock_key
+from resources.own_tables import OwnTables
+from resources.postgres import Postgres
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,7 @@ class DriftStore:
 
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
-        self._ensured = False
-
-    def ensure(self) -> None:
-        """Create the tables where missing; several processes may do so at once."""
-        if self._ensured:
-            return
-        with self.postgres.transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key("drift_store", "ddl")])
-            found = connection.execute("SELECT to_regclass('quality.drift')").fetchone()
-            if found is None or found[0] is None:
-                connection.execute(_CREATE)
-        self._ensured = True
+        self.ensure = OwnTables(postgres, "quality.drift", _CREATE).ensure
 
     def kept(self, raw_table: str, raw_ids: Sequence[int], made_by: str) -> set[int]:
         """Return those of these raw rows that have a profile."""

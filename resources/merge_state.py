@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
 from resources.merge_history import CREATE_MERGE_HISTORY, REMEMBER
+from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres, lock_key
 
 _TABLES = """
@@ -140,12 +141,11 @@ class MergeStates:
             if self._ready:
                 return
             with self._postgres.transaction() as connection:
-                found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (_LATEST,)).fetchone()
-                if not found or not found[0]:
+                if not table_exists(connection, _LATEST):
                     lock_ddl(connection)
                     connection.execute(_TABLES)
                     # another creator may have been first: what is in it stays
-                    if connection.execute("SELECT to_regclass(%s) IS NULL", (_LATEST,)).fetchone() == (True,):
+                    if not table_exists(connection, _LATEST):
                         connection.execute(CREATE_MERGE_HISTORY.encode())
             self._ready = True
 
@@ -216,15 +216,6 @@ class MergeStates:
     def close_intent(self, connection: Connection, batch_id: uuid.UUID) -> None:
         """Remove an intent whose outcome is in merge_state."""
         connection.execute("DELETE FROM quality.merge_intents WHERE batch_id = %s", (batch_id,))
-
-
-def lock_ddl(connection: Connection) -> None:
-    """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction.
-
-    The other stores' locks are taken too: they create the same schemas, and two creators of one schema would clash.
-    """
-    keys = sorted(lock_key(owner, "ddl") for owner in ("merge", "quality_store", "raw_store"))
-    connection.execute("SELECT count(pg_advisory_xact_lock(k)) FROM unnest(%s::bigint[]) AS k", (keys,))
 
 
 def lock_lake_table(connection: Connection, uri: str) -> None:

@@ -13,7 +13,8 @@ from psycopg import sql
 from resources.errors import PlatformError
 from resources.merge import ColumnSpec, IndexSpec, MergeSpec, ReferenceSpec
 from resources.merge_schema import ExistingColumn, plan_columns, takes_null
-from resources.merge_state import MergeStates, lock_ddl
+from resources.merge_state import MergeStates
+from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres
 from resources.sql_types import from_postgres, postgres_type
 
@@ -139,9 +140,7 @@ def _differences(connection: Connection, spec: MergeSpec, found: _Table) -> bool
 
 
 def _exists(connection: Connection, table: str) -> bool:
-    quoted = table_name(table).as_string(connection)
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (quoted,)).fetchone()
-    return bool(row and row[0])
+    return table_exists(connection, table_name(table).as_string(connection))
 
 
 def _column_statements(connection: Connection, spec: MergeSpec, found: _Table) -> list[sql.Composed]:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar, cast
 import orjson
 from psycopg.rows import class_row
 
-from resources.postgres import Connection, Postgres, lock_key
+from resources.own_tables import OwnTables
+from resources.postgres import Connection, Postgres
 
 Record = TypeVar("Record")
 
@@ -87,18 +88,7 @@ class QualityStore:
 
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
-        self._ensured = False
-
-    def ensure(self) -> None:
-        """Create the schema and its tables where missing; several processes may do so at once."""
-        if self._ensured:
-            return
-        with self.postgres.transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key("quality_store", "ddl")])
-            found = connection.execute("SELECT to_regclass('quality.check_results')").fetchone()
-            if found is None or found[0] is None:
-                connection.execute(_CREATE)
-        self._ensured = True
+        self.ensure = OwnTables(postgres, "quality.check_results", _CREATE).ensure
 
     def reject(self, *, source: str, endpoint: str, method: str, reason: str, excerpt: str, content_hash: str) -> bool:
         """Keep the refusal of a payload; tell whether it is new (the same source, reason and content is not)."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from psycopg import sql
 
+from resources.own_tables import table_exists
 from resources.postgres import Connection
 
 _TABLES = """
@@ -78,8 +79,7 @@ class RawMembers:
 
     def ensure(self, connection: Connection) -> None:
         """Create the tables if they are not there; the caller holds the lock for that."""
-        found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (_LATEST,)).fetchone()
-        if not found or not found[0]:
+        if not table_exists(connection, _LATEST):
             connection.execute(_TABLES)
 
     def add(self, connection: Connection, raw_table: str, raw_id: int, members: Iterable[Member]) -> None:

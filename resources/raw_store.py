@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from resources.errors import PlatformError
+from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres, lock_key
 from resources.raw_members import DateClaim, Member, RawMembers
 
@@ -96,9 +97,8 @@ class RawStore:
         name = table_name(raw_table)
         schema, table = raw_table.split(".")
         with self.postgres.transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key("raw_store", "ddl")])
-            exists = connection.execute("SELECT to_regclass(%s)", [raw_table]).fetchone()
-            if exists is None or exists[0] is None:
+            lock_ddl(connection)
+            if not table_exists(connection, raw_table):
                 statement = _CREATE.format(
                     schema=sql.Identifier(schema),
                     table=name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from resources.merge_state import lock_ddl
+from resources.own_tables import lock_ddl
 from resources.postgres import Postgres
 
 

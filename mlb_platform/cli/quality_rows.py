@@ -67,15 +67,15 @@ class Question:
 
         from mlb_platform.quality.contract import spark_type
         from resources.lake import open_table, table_uri
+        from resources.own_tables import table_exists
         from resources.raw_frames import jdbc_options
 
         spark = self.made.spark()
         if self.postgres:
             schema, name = target.name.split(".")
             with self.made.postgres.transaction() as connection:
-                there = connection.execute("SELECT to_regclass(%s)", [f'"{schema}"."{name}"']).fetchone()
-            if there is None or there[0] is None:
-                return None
+                if not table_exists(connection, target.name):
+                    return None
             options = {**jdbc_options(self.made.postgres.url), "fetchsize": "5000"}
             found = spark.read.jdbc(options.pop("url"), f'"{schema}"."{name}"', properties=options)
             types = {c.name: spark_type(c.type) for c in target.columns if c.type.name == "NUMERIC"}

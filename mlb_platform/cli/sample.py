@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import quiet_java, say
+from mlb_platform.cli.console import many, quiet_java, say
 from mlb_platform.cli.context import platform
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def run(
         Path | None, typer.Option(help="A folder of captures instead of simulated games.", metavar="DIR")
     ] = None,
 ) -> None:
-    """Ingest a sample (30 simulated games on two dates) or a folder of captures, and materialize every table.
+    """Ingest a sample or a folder of captures, and materialize every table of every mapping.
 
-    Run again, it reports every row unchanged.
+    The sample is thirty simulated games on two dates, with the other endpoints' responses to them. Run again, it reports every row unchanged.
 
     Example: mlb run --captures ../shared/captures
     """
@@ -51,17 +51,25 @@ def run(
 
 
 def _say_what_next(made: Platform, rejected: int) -> None:
+    from mlb_platform.cli.summary import row_count
+
     s = made.settings
     if rejected:
         say(
             f"{rejected} payloads were rejected: mlb sql 'SELECT source, reason FROM quality.rejected_payloads'",
             "yellow",
         )
+    tables = [t for m in made.registry.mappings.values() for t in m.by_name]
+    rows = sum(row_count(made, "postgres", table) for table in tables)
+    of = many(len(made.registry.mappings), "mapping")
+    say(f"\n{many(len(tables), 'table')} of {of}: {many(rows, 'row')}", "bold")
     where = "the external PostgreSQL" if s.database_url else f"PostgreSQL ({made.postgres.place})"
     here = f"{Path.cwd()}{os.sep}"
-    say(f"\nThe tables are in {where} and in the Delta lake {s.lake.removeprefix(here)}. Try next:", "bold")
+    say(f"The tables are in {where} and in the Delta lake {s.lake.removeprefix(here)}. Try next:", "bold")
     say('  mlb sql "SELECT event, count(*) FROM game.live_game_plays GROUP BY 1 ORDER BY 2 DESC LIMIT 5"')
     say('  mlb sql --lake "SELECT pitch_type, count(*) FROM game.live_game_pitch_events GROUP BY 1 ORDER BY 2 DESC"')
+    say("  mlb quality reconcile    the numbers compared with one another, by game")
+    say("  mlb explain game.live_game_plays game_pk=N at_bat_index=0    where each value comes from")
     say("  mlb status        what is newest, merged and held back, by game")
     say("  make ui           the Dagster UI: lineage, backfills, checks, sensors")
     say("(`mlb` is .venv/bin/mlb; MLB_HOME says where everything is kept)", "dim")

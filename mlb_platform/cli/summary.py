@@ -113,7 +113,7 @@ def print_summary(
         for table in asked.tables:
             done = report.tables[table].counts.get(sink, MergeCounts()) if report else MergeCounts()
             counts[sink, table] = done + MergeCounts(source_rows=pending.rows(sink, table, worked))
-    rows = {(sink, table): _row_count(made, sink, table) for sink in sinks for table in asked.tables}
+    rows = {(sink, table): row_count(made, sink, table) for sink in sinks for table in asked.tables}
     if report is None and not after.waiting:
         say("Everything is merged already: nothing to do.", "green")
     stdout().print(_table(asked, sinks, counts, rows, report, verdicts))
@@ -145,14 +145,16 @@ def _worked(made: Platform, mapping: ResolvedMapping, asked: Question, pending: 
     return found | set(pending.undated)
 
 
-def _row_count(made: Platform, sink: str, table: str) -> int:
+def row_count(made: Platform, sink: str, table: str) -> int:
+    """Return the rows of a table in a sink; 0 where it is not there."""
     if sink == "postgres":
         from psycopg import sql
 
+        from resources.own_tables import table_exists
+
         query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))
         with made.postgres.transaction() as connection:
-            found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
-            row = connection.execute(query).fetchone() if found and found[0] else None
+            row = connection.execute(query).fetchone() if table_exists(connection, table) else None
         return int(row[0]) if row else 0
     from resources.lake import dataset, open_table
 

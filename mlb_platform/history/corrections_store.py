@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from threading import Lock
 from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
 from resources.merge_history import MergeEntry, examined
-from resources.merge_state import lock_ddl
+from resources.own_tables import OwnTables
 from resources.postgres import Postgres
 
 Change = Literal["update", "insert", "delete"]
@@ -99,22 +98,7 @@ class CorrectionsStore:
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
-        self._ready = False
-        self._lock = Lock()
-
-    def ensure(self) -> None:
-        """Create the table and its view if they are not there; costs nothing after the first call."""
-        with self._lock:
-            if self._ready:
-                return
-            with self._postgres.transaction() as connection:
-                query = "SELECT to_regclass('quality.corrections_daily') IS NULL"
-                if connection.execute(query).fetchone() == (True,):
-                    lock_ddl(connection)
-                    # another creator may have been first
-                    if connection.execute(query).fetchone() == (True,):
-                        connection.execute(_TABLES)
-            self._ready = True
+        self.ensure = OwnTables(postgres, "quality.corrections_daily", _TABLES).ensure
 
     def add(self, corrections: Sequence[Correction], merges: Sequence[MergeEntry]) -> Counter[date | None]:
         """Keep corrections and note, in the same transaction, that the merges they come from were looked at.

@@ -17,6 +17,7 @@ from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget
 from resources.errors import PlatformError
 from resources.lake import open_table, read_table, sink_id
 from resources.merge import TRANSFORM_TIMESTAMP
+from resources.own_tables import table_exists
 from resources.postgres import Connection
 
 _SHOWN = 10
@@ -104,8 +105,7 @@ def fetch_rows(connection: Connection, target: ResolvedTarget, key: Mapping[str,
 
 def stored_row(connection: Connection, target: ResolvedTarget, key: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row with a key; raise NoPassport that says how far the key matches rows there are."""
-    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (target.name,)).fetchone()
-    if found is None or not found[0]:
+    if not table_exists(connection, target.name):
         raise NoPassport(f"there is no table {target.name} yet: run `mlb materialize` first")
     have = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(sql.Identifier(*target.name.split("."))))
     lacking = [c.name for c in target.columns if c.name not in {d.name for d in have.description or ()}]

@@ -13,6 +13,7 @@ from mlb_platform.mapping.models import DataQualityRule
 from mlb_platform.mapping.resolve import ResolvedTarget
 from mlb_platform.mapping.sql import columns_of
 from mlb_platform.quality.rules import ROW_KINDS
+from resources.own_tables import table_exists
 from resources.postgres import Connection
 from resources.quality_store import CheckResult
 
@@ -91,8 +92,7 @@ def _is_orphan(connection: Connection, table: str, columns: Sequence[str], value
     """Whether no row of a table has these values; None where there is no such table."""
     if any(v is None for v in values):
         return False
-    there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
-    if there is None or not there[0]:
+    if not table_exists(connection, table):
         return None
     conditions = [sql.SQL("{} = {}").format(sql.Identifier(c), sql.Placeholder()) for c in columns]
     query = sql.SQL("SELECT NOT EXISTS (SELECT FROM {} WHERE {})").format(

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlb_platform.quality.known_differences import KnownDifference
 from mlb_platform.quality.reconciliation_rules import FEED, LISTING, RULES, Rule
+from resources.own_tables import table_exists
 from resources.postgres import Connection, Postgres
 
 
@@ -163,8 +164,7 @@ def reconcile_in(
 
 def _exists(connection: Connection, table: str, there: dict[str, bool]) -> bool:
     if table not in there:
-        row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
-        there[table] = bool(row and row[0])
+        there[table] = table_exists(connection, table)
     return there[table]
 
 

@@ -1,0 +1,42 @@
+"""Tables of the platform's own: created when they are first used, by one creator at a time."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from resources.postgres import Connection, Postgres, lock_key
+
+
+def table_exists(connection: Connection, table: str) -> bool:
+    """Return whether there is a table or view `schema.table`."""
+    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
+    return bool(found and found[0])
+
+
+def lock_ddl(connection: Connection) -> None:
+    """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction.
+
+    One lock for all of them: they create the same schemas, and two creators of one schema would clash.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key("platform", "ddl"),))
+
+
+class OwnTables:
+    """Some tables and the statements that create them; `latest` is the one that is created last."""
+
+    def __init__(self, postgres: Postgres, latest: str, create: str) -> None:
+        self._postgres, self._latest, self._create = postgres, latest, create
+        self._ready = False
+        self._lock = Lock()
+
+    def ensure(self) -> None:
+        """Create the tables where they are missing; costs nothing after the first call."""
+        with self._lock:
+            if self._ready:
+                return
+            with self._postgres.transaction() as connection:
+                if not table_exists(connection, self._latest):
+                    lock_ddl(connection)
+                    if not table_exists(connection, self._latest):  # another creator may have been first
+                        connection.execute(self._create.encode())
+            self._ready = True
