@@ -30,7 +30,8 @@ def run(
 ) -> None:
     """Ingest a sample or a folder of captures, and materialize every table of every mapping.
 
-    The sample is thirty simulated games on two dates, with the other endpoints' responses to them. Run again, it reports every row unchanged.
+    The sample is thirty simulated games on two dates, and what the other endpoints say of them. Run again, it reports
+    every row unchanged.
 
     Example: mlb run --captures ../shared/captures
     """
