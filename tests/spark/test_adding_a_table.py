@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -25,16 +26,16 @@ def test_the_example_of_the_readme_becomes_a_table(
     """It lints without a word, and its rows are the action events of a simulated game, in both sinks."""
     example = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     assert example is not None and f"name: {TABLE}" in example[1]
+    shutil.copytree(ROOT / "mapping_configs", tmp_path / "mappings")
     file = tmp_path / "mappings" / "game" / "live_game_v1.yaml"
-    file.parent.mkdir(parents=True)
-    shipped = (ROOT / "mapping_configs" / "game" / "live_game_v1.yaml").read_text("utf-8")
+    shipped = file.read_text("utf-8")
     file.write_text(shipped.replace("\ntargets:\n", f"\ntargets:\n{example[1]}\n"), "utf-8")
     assert run(["mapping", "lint", str(file)]) == 0
     assert "0 errors, 0 warnings" in capsys.readouterr().out
 
     settings = Settings(home=tmp_path / "home", database_url=database.url, mappings=file.parents[1])
     platform = Platform(settings, spark_factory=lambda: spark)
-    simulate_into(platform, 1, date(2024, 7, 1), 1, [])
+    simulate_into(platform, 1, date(2024, 7, 1), 1, [], feeds_only=True)
     platform.transformation("game/live_game_v1", [TABLE]).run()
     [capture] = platform.raw.rows("game.live_game_v1")
     import orjson
