@@ -95,7 +95,14 @@ def _check(
     verdicts: list[AssetCheckEvaluation] = []
     for names, tables in by_names.items():
         verdicts += evaluate(
-            platform.stores, platform.settings.lake, mapping, tables, dates, sorted(names), known=known
+            platform.stores,
+            platform.settings.lake,
+            mapping,
+            tables,
+            dates,
+            sorted(names),
+            known=known,
+            mappings=platform.registry.mappings,
         )
     yield from recorded(context, specs, verdicts, len(dates))
 

@@ -39,11 +39,11 @@ from resources.drift_store import DateDrift, DriftRecord, DriftStore
 COVERAGE = "coverage"
 SHOWN = 50
 """How many findings a verdict carries; the report has all."""
-DAYS = 5
-"""Of how many days of capture a mapping without dates is looked at in one run."""
+DAYS = 20
+"""How many days of capture of a mapping without dates are looked at in one run, the latest first."""
 _DESCRIPTION = (
     "The newest captures of the date compared with earlier dates: unmapped paths, mapped paths that vanished, values "
-    "of another type. Warns only; the report has all of it, and fill rates."
+    "of another type. Warns only, also where not all were looked at; the report has all of it, and fill rates."
 )
 
 
@@ -95,21 +95,29 @@ def evaluate_coverage(
         found = profiles.look_at(day, most)
         yield _verdict(platform, mapping, profiles, day, [found])
     if None in dates:
-        days = profiles.days()
-        wanted = sorted({*profiles.unseen(days)[-DAYS:], *days[-1:]})
-        yield _verdict(platform, mapping, profiles, None, [profiles.look_at(d, MOST) for d in wanted])
+        unseen = profiles.unseen()
+        wanted = sorted({*unseen[-DAYS:], *profiles.days()[-1:]})
+        looked = [profiles.look_at(d, MOST) for d in wanted]
+        yield _verdict(platform, mapping, profiles, None, looked, days_left=len(unseen[:-DAYS]))
 
 
 def _verdict(
-    platform: Platform, mapping: ResolvedMapping, profiles: DriftProfiles, day: date | None, looked: list[DateDrift]
+    platform: Platform,
+    mapping: ResolvedMapping,
+    profiles: DriftProfiles,
+    day: date | None,
+    looked: list[DateDrift],
+    days_left: int = 0,
 ) -> AssetCheckEvaluation:
     alarming = {kind: [f for d in looked for f in d.of(kind)] for kind in ALARMING}
-    passed = not any(alarming.values())
     captures, known = sum(d.captures for d in looked), sum(d.known for d in looked)
+    passed = captures == known and not days_left and not any(alarming.values())
     metadata: dict[str, MetadataValue[Any]] = {
         "captures": MetadataValue.int(captures),
         "captures_not_looked_at": MetadataValue.int(known - captures),
     }
+    if days_left:
+        metadata["days_not_looked_at"] = MetadataValue.int(days_left)
     for name in ("leaf_paths", "mapped", "ignored", "unmapped"):
         metadata[name] = MetadataValue.int(max((int(getattr(d, name)) for d in looked), default=0))
     for kind in KINDS:
@@ -131,21 +139,25 @@ def _verdict(
         severity=AssetCheckSeverity.WARN,
         blocking=False,
         partition=day.isoformat() if day is not None else None,
-        description=_text(alarming, captures, known),
+        description=_text(alarming, captures, known, days_left),
         metadata=metadata,
     )
 
 
-def _text(alarming: dict[Any, list[DriftRecord]], captures: int, known: int) -> str:
+def _text(alarming: dict[Any, list[DriftRecord]], captures: int, known: int, days_left: int) -> str:
     looked = f"{captures} captures" if captures == known else f"{captures} of {known} captures"
-    if not captures:
+    if not known:
         return "no captures"
     told = [
         f"{len(found)} {KINDS[kind]} ({', '.join(f.path for f in found[:3])}{', …' if len(found) > 3 else ''})"
         for kind, found in alarming.items()
         if found
     ]
-    return f"{looked}: " + ("; ".join(told) or "every leaf path is mapped or ignored with a reason, none vanished")
+    left = [f"{known - captures} captures were not looked at"] if captures < known else []
+    left += [f"{days_left} earlier days of capture were not looked at"] if days_left else []
+    left[-1:] = [f"{text} (the next run goes on, `mlb mapping drift` looks at all of a date)" for text in left[-1:]]
+    every = [] if left else ["every leaf path is mapped or ignored with a reason, none vanished"]
+    return f"{looked}: " + "; ".join([*(told or every), *left])
 
 
 def _table(found: Sequence[tuple[date, DriftRecord]]) -> MetadataValue[Any]:

@@ -12,7 +12,8 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity, MetadataValue, Tab
 
 from asset_checks.counted import TableCounts, count_tables
 from asset_checks.recorded import DateRecord, HeldRule, read_records
-from asset_checks.relationships import RelationshipRecord, described, read_relationships
+from asset_checks.relationships import RelationshipRecord, described, read_settled_relationships
+from asset_checks.settled import Mappings
 from mlb_platform.assets.specs import table_key
 from mlb_platform.extraction.plan import lock_names
 from mlb_platform.extraction.stores import Stores
@@ -38,12 +39,15 @@ def evaluate(
     names: Sequence[str] = CHECK_NAMES,
     *,
     known: Sequence[KnownOrphan] = (),
+    mappings: Mappings | None = None,
 ) -> Iterator[AssetCheckEvaluation]:
     """Give the verdict of every check named, for every table and date; the caller records them.
 
-    The date of tables without partition is None. `known` are orphans that the source itself leaves.
+    The date of tables without partition is None. `known` are orphans that the source itself leaves, `mappings` all
+    there are (None: this one).
 
-    Writers of these dates are waited for, and wait: both places of a table are looked at in the same state.
+    Writers of these dates are waited for, and wait: both places of a table are looked at in the same state. So the
+    caller holds no lock of a scope.
     """
     records = read_records(stores, mapping, tables, dates)
     scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
@@ -53,7 +57,7 @@ def evaluate(
         targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
         counted = count_tables(stores, lake, targets, dates) if targets else {}
     related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
-    relationships = read_relationships(stores, related, dates, known)
+    relationships = read_settled_relationships(stores, mappings or {mapping.name: mapping}, related, dates, known)
     for table in tables:
         target = mapping.by_name[table]
         for day in dates:

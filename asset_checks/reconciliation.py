@@ -26,13 +26,14 @@ from dagster import (
 from dagster._utils.warnings import PreviewWarning
 
 from asset_checks.checks import recorded
+from asset_checks.settled import reconcile_settled
 from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known_differences import known_differences
-from mlb_platform.quality.reconciliation import Reconciled, by_rule, reconcile
+from mlb_platform.quality.reconciliation import Reconciled, by_rule
 from mlb_platform.quality.reconciliation_rules import RULES, Attachment, Rule
 
 SHOWN = 20
@@ -106,12 +107,17 @@ def evaluate_reconciliation(
 
 
 def evaluate_checks(platform: Platform, checks: Checks, dates: Sequence[date]) -> Iterator[AssetCheckEvaluation]:
-    """Give the verdict of every check and date; each rule is evaluated once, over all dates."""
+    """Give the verdict of every check and date; each rule is evaluated once, over all dates.
+
+    Games that do not reconcile are compared once more when nobody writes them; the caller holds no lock of a scope.
+    """
     known = known_differences(platform.settings.mappings)
     for dated_by in sorted({a.dated_by for a in checks}):
         of_kind = {a: rules for a, rules in checks.items() if a.dated_by == dated_by}
         used = {r.name: r for rules in of_kind.values() for r in rules}
-        found = reconcile(platform.postgres, used.values(), dates=dates, known=known, dated_by=dated_by)
+        found = reconcile_settled(
+            platform.postgres, platform.registry.mappings, used.values(), dates=dates, known=known, dated_by=dated_by
+        )
         parts = found.by_date(dates)
         for attachment, rules in of_kind.items():
             for day in dates:

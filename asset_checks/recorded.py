@@ -68,14 +68,21 @@ def read_records(
     stores.quality.ensure()
     raw_table = mapping.config.source.raw_table
     stores.raw.ensure(raw_table)
+    held = sql.SQL(_HELD_OF_MEMBERS if mapping.per_element else _HELD)
     records: Records = defaultdict(DateRecord)
     hashes = {t.name: t.derivation_hash for t in mapping.targets}
     days = [d for d in dates if d is not None]
-    values = {"raw": raw_table, "tables": list(tables), "dates": days, "undated": None in dates}
+    values = {
+        "raw": raw_table,
+        "folds": mapping.per_element,
+        "tables": list(tables),
+        "dates": days,
+        "undated": None in dates,
+    }
     with stores.postgres.transaction() as connection:
         for table, day, sink, rows in connection.execute(_ROWS, values):
             records[table, day].rows[sink] = int(rows)
-        for row in connection.execute(sql.SQL(_HELD).format(table_name(raw_table)), values):
+        for row in connection.execute(held.format(table_name(raw_table)), values):
             table, day, derivation = row[0], row[1], row[2]
             if table == "" or hashes.get(table) == derivation:
                 for name in tables if table == "" else [table]:
@@ -113,12 +120,26 @@ WHERE q.raw_table = %(raw)s AND q.released_at IS NULL AND (q.table_name = '' OR 
 ORDER BY q.raw_id, q.rule
 """
 
+_HELD_OF_MEMBERS = """
+SELECT q.table_name, m.partition_date, q.derivation_hash, q.rule,
+       min(m.entity_key) || CASE WHEN count(*) > 1 THEN ' and ' || count(*) - 1 || ' more' ELSE '' END,
+       q.raw_id, q.captured_at, q.failures, q.samples
+FROM quality.quarantine q
+JOIN {} r USING (raw_id)
+JOIN quality.raw_members m ON m.raw_table = q.raw_table AND m.raw_id = q.raw_id
+WHERE q.raw_table = %(raw)s AND q.released_at IS NULL AND (q.table_name = '' OR q.table_name = ANY(%(tables)s))
+  AND (m.partition_date = ANY(%(dates)s) OR %(undated)s AND m.partition_date IS NULL)
+GROUP BY q.raw_table, q.raw_id, q.table_name, q.rule, m.partition_date
+ORDER BY q.raw_id, q.rule
+"""
+"""A response with several entities is held back for each of them; what is merged of them may be newer or older."""
+
 _MISFITS = """
 SELECT c.table_name, s.partition_date, c.column_name, min(c.path), min(c.expected), sum(c.failures)::bigint,
        min(c.value)
 FROM quality.cast_failures c
 JOIN quality.merge_state s ON s.sink = 'postgres' AND s.table_name = c.table_name AND s.scope = c.entity_key
-     AND s.raw_id = c.raw_id
+     AND (%(folds)s OR s.raw_id = c.raw_id)
 WHERE c.raw_table = %(raw)s AND NOT c.lenient AND c.table_name = ANY(%(tables)s)
   AND (s.partition_date = ANY(%(dates)s) OR %(undated)s AND s.partition_date IS NULL)
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from psycopg import sql
 
+from asset_checks.settled import Mappings, owners, writers_waited_for
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.models import Relationship
 from mlb_platform.mapping.resolve import ResolvedTarget
@@ -50,6 +51,11 @@ class RelationshipRecord:
         """Orphans without a known reason."""
         return [o for o in self.orphans if not o.reason]
 
+    def only_of(self, entities: Collection[str]) -> RelationshipRecord:
+        """Return this without what has to be told of other entities: they were fine, and may be being written."""
+        orphans = [o for o in self.orphans if o.reason or o.entity in entities]
+        return replace(self, orphans=orphans, settled=[s for s in self.settled if s[0] in entities])
+
 
 Records = dict[tuple[str, date | None], list[RelationshipRecord]]
 
@@ -73,6 +79,36 @@ def read_relationships(
                 if table_exists(connection, target.name) and by_date and next(iter(by_date.values())).provided:
                     _read(connection, target, relationship, days, by_date, _reasons(known, target.name, relationship))
     return records
+
+
+def read_settled_relationships(
+    stores: Stores,
+    mappings: Mappings,
+    targets: Sequence[ResolvedTarget],
+    dates: Sequence[date | None],
+    known: Sequence[KnownOrphan],
+) -> Records:
+    """Check as `read_relationships` does; where rows name nothing, again once those entities are not written.
+
+    `mappings` are those that make the tables and those they name. The caller holds no lock of a scope.
+    """
+    records = read_relationships(stores, targets, dates, known)
+    doubted = {key: found for key, of_table in records.items() if (found := set().union(*map(_doubts, of_table)))}
+    if not doubted:
+        return records
+    again = [t for t in targets if any(table == t.name for table, _ in doubted)]
+    named = {r.relationship.to_table for key in doubted for r in records[key] if _doubts(r)}
+    writers = owners({t.name for t in again} | named, mappings)
+    with writers_waited_for(stores.postgres, writers, set().union(*doubted.values())):
+        later = read_relationships(stores, again, [d for d in dates if any(d == day for _, day in doubted)], known)
+    for key, entities in doubted.items():
+        records[key] = [r.only_of(entities) for r in later[key]]
+    return records
+
+
+def _doubts(record: RelationshipRecord) -> set[str]:
+    """Return the entities of which something is to be told."""
+    return {o.entity for o in record.open} | {entity for entity, _ in record.settled}
 
 
 def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationship) -> Mapping[tuple[str, str], str]:

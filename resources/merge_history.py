@@ -42,6 +42,10 @@ FROM quality.merge_state WHERE sink LIKE 'delta:%';
 """
 """Run once, when the table is created: what was merged before is there with an unknown version."""
 
+INDEX_MERGE_HISTORY = """
+CREATE INDEX IF NOT EXISTS merge_history_scope ON quality.merge_history (sink, table_name, scope, seq);
+"""
+
 REMEMBER = """
 INSERT INTO quality.merge_history AS h (sink, table_name, scope, version, changed, raw_id, observed_at, content_hash,
                                         derivation_hash, partition_date, rows, unexamined)
@@ -85,6 +89,14 @@ class MergeEntry:
     def as_of(self) -> tuple[datetime, str]:
         """What decides which of two captures is newer."""
         return (self.observed_at, self.content_hash)
+
+
+@dataclass(frozen=True)
+class UnexaminedMerge:
+    """A merge whose changes were not looked at yet, and the one before it of the same scope."""
+
+    before: MergeEntry | None
+    merge: MergeEntry
 
 
 @dataclass(frozen=True)
@@ -132,16 +144,41 @@ def unexamined_tables(connection: Connection) -> list[str]:
     return [str(row[0]) for row in found]
 
 
-def unexamined_scopes(connection: Connection, table: str) -> dict[str, list[str]]:
-    """Return the scopes of a table with merges that were not looked at, by sink."""
-    found: dict[str, list[str]] = defaultdict(list)
+def unexamined_sinks(connection: Connection, table: str) -> set[str]:
+    """Return the sinks into which merges of a table were not looked at."""
+    query = "SELECT DISTINCT sink FROM quality.merge_history WHERE table_name = %s AND unexamined"
+    return {str(row[0]) for row in connection.execute(query, (table,))}
+
+
+def unexamined_merges(connection: Connection, sink: str, table: str) -> list[UnexaminedMerge]:
+    """Return the merges into a table of `sink` that were not looked at, by scope in the order they happened.
+
+    However many merges a scope has seen, these and those before them are all that is read.
+    """
+    listed = [f"{alias}.{name.strip()}" for alias in "ep" for name in _COLUMNS.split(",")]
     query = (
-        "SELECT DISTINCT sink, scope FROM quality.merge_history WHERE table_name = %s AND unexamined "
-        "ORDER BY sink, scope"
+        f"SELECT {', '.join(listed)} FROM quality.merge_history e LEFT JOIN LATERAL (SELECT * "
+        "FROM quality.merge_history p WHERE (p.sink, p.table_name, p.scope) = (e.sink, e.table_name, e.scope) "
+        "AND p.seq < e.seq ORDER BY p.seq DESC LIMIT 1) p ON true "
+        "WHERE e.sink = %s AND e.table_name = %s AND e.unexamined ORDER BY e.scope, e.seq"
     )
-    for sink, scope in connection.execute(query, (table,)):
-        found[sink].append(scope)
-    return found
+    size = len(listed) // 2
+    return [
+        UnexaminedMerge(None if row[size] is None else MergeEntry(*row[size:]), MergeEntry(*row[:size]))
+        for row in connection.execute(query.encode(), (sink, table))
+    ]
+
+
+def give_up_gone(connection: Connection, table: str, sink: str, created: datetime) -> int:
+    """Note that nobody will look at merges into lakes that `sink`, created at that time, has replaced; return how many.
+
+    Their rows are gone; what is merged anew is looked at.
+    """
+    query = (
+        "UPDATE quality.merge_history SET unexamined = false "
+        "WHERE table_name = %s AND sink <> %s AND unexamined AND merged_at < %s"
+    )
+    return connection.execute(query, (table, sink, created)).rowcount
 
 
 def examined(connection: Connection, entries: Iterable[MergeEntry]) -> None:

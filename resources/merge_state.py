@@ -12,7 +12,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
-from resources.merge_history import CREATE_MERGE_HISTORY, REMEMBER
+from resources.merge_history import CREATE_MERGE_HISTORY, INDEX_MERGE_HISTORY, REMEMBER
 from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres, lock_key
 
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS quality.table_references (
 );
 COMMENT ON TABLE quality.table_references IS 'Relationships of the mappings; constraint_name names the foreign key';
 """
-_LATEST = "quality.merge_history"
+_HISTORY, _LATEST = "quality.merge_history", "quality.merge_history_scope"
 _COLUMNS = "scope, observed_at, content_hash, raw_id, derivation_hash, partition_date, rows"
 _SAVE = """
 INSERT INTO quality.merge_state AS s (sink, table_name, scope, observed_at, content_hash, raw_id, derivation_hash,
@@ -145,8 +145,9 @@ class MergeStates:
                     lock_ddl(connection)
                     connection.execute(_TABLES)
                     # another creator may have been first: what is in it stays
-                    if not table_exists(connection, _LATEST):
+                    if not table_exists(connection, _HISTORY):
                         connection.execute(CREATE_MERGE_HISTORY.encode())
+                    connection.execute(INDEX_MERGE_HISTORY.encode())
             self._ready = True
 
     def load(

@@ -12,11 +12,12 @@ from psycopg import sql
 
 from resources.errors import PlatformError
 from resources.merge import ColumnSpec, IndexSpec, MergeSpec, ReferenceSpec
-from resources.merge_schema import ExistingColumn, plan_columns, takes_null
+from resources.merge_schema import ColumnChanges, ExistingColumn, plan_columns, takes_null
 from resources.merge_state import MergeStates
 from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres
 from resources.sql_types import from_postgres, postgres_type
+from resources.views import own_views_aside
 
 _NAME_LIMIT = 63
 _NOT_ENFORCED_SINCE = 180000
@@ -91,8 +92,10 @@ class PreparedTables:
             self._states.forget(connection, self._sink, spec.table)
             found = _Table(description=spec.description)
         else:
-            for statement in _column_statements(connection, spec, found):
-                connection.execute(statement)
+            retyped = [column.name for column in _column_changes(connection, spec, found).widened]
+            with own_views_aside(connection, spec.table, retyped):
+                for statement in _column_statements(connection, spec, found):
+                    connection.execute(statement)
         for name, index in _wanted_indexes(spec).items():
             if name not in found.indexes:
                 _create_index(connection, spec, name, index)
@@ -143,13 +146,16 @@ def _exists(connection: Connection, table: str) -> bool:
     return table_exists(connection, table_name(table).as_string(connection))
 
 
-def _column_statements(connection: Connection, spec: MergeSpec, found: _Table) -> list[sql.Composed]:
-    table = table_name(spec.table)
+def _column_changes(connection: Connection, spec: MergeSpec, found: _Table) -> ColumnChanges:
     known = {column.name for column in found.columns}
     news = any(c.name not in known and not takes_null(spec, c) for c in spec.columns)
-    changes = plan_columns(
-        f"PostgreSQL table {spec.table}", spec, found.columns, found.key, empty=news and _is_empty(connection, table)
-    )
+    empty = news and _is_empty(connection, table_name(spec.table))
+    return plan_columns(f"PostgreSQL table {spec.table}", spec, found.columns, found.key, empty=empty)
+
+
+def _column_statements(connection: Connection, spec: MergeSpec, found: _Table) -> list[sql.Composed]:
+    table = table_name(spec.table)
+    changes = _column_changes(connection, spec, found)
     statements: list[sql.Composed] = []
     for column in changes.added:
         statements.append(sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(table, _definition(spec, column)))

@@ -50,7 +50,7 @@ class QuarantineRecord:
 
 @dataclass(frozen=True)
 class CastFailure:
-    """Values of one column of one capture that are not of its type; `value` is one of them, `failures` their number."""
+    """Values of one column of an entity in one capture that are not of its type; `value` is one of `failures`."""
 
     raw_table: str
     raw_id: int
@@ -88,7 +88,7 @@ class QualityStore:
 
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
-        self.ensure = OwnTables(postgres, "quality.check_results", _CREATE).ensure
+        self.ensure = OwnTables(postgres, "quality.cast_failures_once", _CREATE).ensure
 
     def reject(self, *, source: str, endpoint: str, method: str, reason: str, excerpt: str, content_hash: str) -> bool:
         """Keep the refusal of a payload; tell whether it is new (the same source, reason and content is not)."""
@@ -164,21 +164,28 @@ class QualityStore:
         failures: Iterable[CastFailure],
         *,
         table_names: Sequence[str] | None = None,
+        entity_keys: Sequence[str] | None = None,
     ) -> None:
-        """Put `failures` in the place of all that was kept for these rows (and tables; None: all tables)."""
+        """Put `failures` in the place of all that was kept for these rows (and tables; None: all tables).
+
+        `entity_keys`: in the place of all that was kept for these entities, in whatever rows.
+        """
+        chosen, of = ("raw_id", raw_ids) if entity_keys is None else ("entity_key", entity_keys)
         self.ensure()
         with self.postgres.transaction() as connection:
             connection.execute(
-                "DELETE FROM quality.cast_failures WHERE raw_table = %s AND raw_id = ANY(%s) "
-                "AND (%s::text[] IS NULL OR table_name = ANY(%s))",
-                [raw_table, list(raw_ids), *([None if table_names is None else list(table_names)] * 2)],
+                (
+                    f"DELETE FROM quality.cast_failures WHERE raw_table = %s AND {chosen} = ANY(%s) "
+                    "AND (%s::text[] IS NULL OR table_name = ANY(%s))"
+                ).encode(),
+                [raw_table, list(of), *([None if table_names is None else list(table_names)] * 2)],
             )
             self._write(
                 connection,
                 "quality.cast_failures",
                 failures,
-                key=("raw_table", "raw_id", "table_name", "column_name"),
-                update=("path", "value", "expected", "lenient", "failures", "entity_key", "partition_date"),
+                key=("raw_table", "raw_id", "entity_key", "table_name", "column_name"),
+                update=("path", "value", "expected", "lenient", "failures", "partition_date"),
             )
 
     def cast_failures(self, raw_table: str | None = None, raw_ids: Sequence[int] | None = None) -> list[CastFailure]:
@@ -308,8 +315,7 @@ CREATE TABLE IF NOT EXISTS quality.cast_failures (
     expected text NOT NULL,
     lenient boolean NOT NULL,
     failures bigint NOT NULL,
-    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (raw_table, raw_id, table_name, column_name)
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE IF NOT EXISTS quality.check_results (
     table_name text NOT NULL,
@@ -326,4 +332,7 @@ CREATE TABLE IF NOT EXISTS quality.check_results (
     PRIMARY KEY (table_name, rule, entity_key)
 );
 CREATE INDEX IF NOT EXISTS check_results_date ON quality.check_results (partition_date);
+ALTER TABLE quality.cast_failures DROP CONSTRAINT IF EXISTS cast_failures_pkey;
+CREATE UNIQUE INDEX IF NOT EXISTS cast_failures_once
+    ON quality.cast_failures (raw_table, raw_id, entity_key, table_name, column_name);
 """

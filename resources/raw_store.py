@@ -6,7 +6,7 @@ import enum
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -16,16 +16,29 @@ from psycopg.types.json import Jsonb
 from resources.errors import PlatformError
 from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Connection, Postgres, lock_key
+from resources.quality_store import QualityStore
 from resources.raw_members import DateClaim, Member, RawMembers
 
 _TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _OBSERVED = "coalesce(last_seen_at, captured_at)"
 _ROW = f"raw_id, entity_key, partition_date, captured_at, {_OBSERVED}, content_hash"
-_MEMBER_ROW = f"r.raw_id, m.entity_key, m.partition_date, captured_at, {_OBSERVED}, content_hash"
+_MEMBER_ROW = f"r.raw_id, m.entity_key, m.partition_date, captured_at, {_OBSERVED}, content_hash, m.told"
 
 
 class RawStoreError(PlatformError):
     """A raw table or a cursor that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a payload is not stored, how it begins, and the hash of its bytes."""
+
+    source: str
+    endpoint: str
+    method: str
+    reason: str
+    excerpt: str
+    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,8 @@ class RawCapture:
     """What it says of the dates of entities."""
     embedded: tuple[tuple[str, RawCapture], ...] = ()
     """Documents of other endpoints it carries: raw table and capture; stored with it, equal ones once."""
+    refused_parts: tuple[Rejection, ...] = ()
+    """What it carries that is no document of the endpoint it should be of; kept among the rejected payloads."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,8 @@ class RawRow:
     captured_at: datetime
     observed_at: datetime
     content_hash: str
+    told: str | None = None
+    """What identifies what is told of this entity, where it is one of several in a response and that is known."""
 
     @property
     def as_of(self) -> tuple[datetime, str]:
@@ -88,6 +105,7 @@ class RawStore:
     def __init__(self, postgres: Postgres) -> None:
         self.postgres = postgres
         self.members = RawMembers()
+        self.quality = QualityStore(postgres)
         self._ensured: set[str] = set()
 
     def ensure(self, raw_table: str) -> None:
@@ -145,6 +163,8 @@ class RawStore:
             for table, parts in sorted(embedded.items()):
                 self._insert_all(connection, table, parts, True)
             self.members.claim(connection, raw_table, captures)
+        for refused in dict.fromkeys(p for c in captures for p in c.refused_parts):
+            self.quality.reject(**asdict(refused))
         return outcomes
 
     def _insert_all(
@@ -171,14 +191,15 @@ class RawStore:
         self.members.add(connection, raw_table, stored[0], capture.members)
         return InsertOutcome.STORED
 
-    def redate(self, raw_table: str, of: str) -> int:
+    def redate(self, raw_table: str, of: str, entity_keys: Sequence[str] | None = None) -> int:
         """Give the rows of `raw_table` the dates that are known of their entities now; return how many changed.
 
-        `of` says what the entities are (`game_pk`). A row that gets a date is new to cursors.
+        `of` says what the entities are (`game_pk`); of those in `entity_keys` alone where these are given. A row that
+        gets a date is new to cursors.
         """
         self.ensure(raw_table)
         with self.postgres.transaction() as connection:
-            return self.members.redate(connection, table_name(raw_table), of)
+            return self.members.redate(connection, table_name(raw_table), of, entity_keys)
 
     def rows(
         self,

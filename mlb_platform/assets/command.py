@@ -100,13 +100,15 @@ class _Task:
                 whole = self._whole_dates(work.report.dates)
                 for batch in work.batches():
                     work.write(batch)
+                    reports.announce(batch.report, [None] if notes.undated else work.report.dates)
                     yield from self._recorded(context, work, batch, notes, whole)
                     if self.on_progress is not None:
                         self.on_progress(work)
             lake = self.platform.settings.lake
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
             known = known_orphans(self.platform.settings.mappings)
-            found = list(evaluate(stores, lake, mapping, tables, days, known=known))
+            mappings = self.platform.registry.mappings
+            found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings))
             if mapping.targets[0].name in tables:
                 found += evaluate_coverage(self.platform, mapping, days)
             found += evaluate_reconciliation(self.platform, mapping, tables, days)

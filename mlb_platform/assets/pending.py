@@ -45,7 +45,7 @@ class PendingTable:
 
 @dataclass(frozen=True)
 class HeldEntity:
-    """A capture that was passed over, and the rules it breaks."""
+    """An entity of which a capture was passed over, and the rules the capture breaks."""
 
     entity: str
     raw_id: int
@@ -67,21 +67,23 @@ class WorkNotes:
     undated: bool = False
     """Whether the tables have no partition date: what is said is about the whole of them."""
     reports: Path | None = None
-    """The folder of quality reports, when the run writes them."""
+    """The folder of quality reports, when the run writes them: a page is named only where it is there."""
 
     @classmethod
     def of(cls, work: Work, reports: Path | None = None) -> WorkNotes:
         """Gather the notes of a computed piece of work."""
         rows = [r for p in work.plans.values() for r in (*p.passed_over, *p.candidates)]
-        passed = {r.raw_id: r for p in work.plans.values() for r in p.passed_over}
+        passed = [r for p in work.plans.values() for r in p.passed_over]
         rules: dict[int, set[str]] = defaultdict(set)
         if passed:
-            for record in work.stores.quality.quarantined(work.mapping.config.source.raw_table, sorted(passed)):
+            for record in work.stores.quality.quarantined(
+                work.mapping.config.source.raw_table, sorted({r.raw_id for r in passed})
+            ):
                 rules[record.raw_id].add(f"{record.table_name} {record.rule}".strip())
         held: dict[date | None, list[HeldEntity]] = defaultdict(list)
-        for raw_id, row in passed.items():
-            broken = "; ".join(sorted(rules[raw_id]))
-            held[row.partition_date].append(HeldEntity(row.entity_key, raw_id, broken))
+        for row in passed:
+            broken = "; ".join(sorted(rules[row.raw_id]))
+            held[row.partition_date].append(HeldEntity(row.entity_key, row.raw_id, broken))
         moved: dict[date | None, list[str]] = defaultdict(list)
         for entity, old, new in work.report.moved:
             text = f"{entity}: {old} to {new or 'no date'}"
@@ -111,7 +113,7 @@ class WorkNotes:
             found |= report_metadata(self.reports, report.table, day)
         held = self.held.get(day, [])
         if held:
-            found["held_captures"] = MetadataValue.int(len(held))
+            found["held_captures"] = MetadataValue.int(len({h.raw_id for h in held}))
             found["held"] = _table(("entity", "raw_id", "rules"), [vars(h) for h in held[:SHOWN]])
         moved = self.moved.get(day, [])
         if moved:

@@ -1,35 +1,46 @@
 """Quality reports of what a run materialized: made from the lake's rows in hand, within a share of the run's time.
 
-What does not fit gets a page that says how to make the report, so the link in an asset's metadata always leads to one.
+Before a materialization is told, each table and date has a page that says how to make the report, so the link in its
+metadata leads to one however the run ends; reports that fit take their places. What is left can be caught up with.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from dagster import MetadataValue
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from asset_checks.recorded import DateRecord, read_records
-from mlb_platform.extraction.report import RunReport
+from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.stores import Stores
+from mlb_platform.extraction.work import merged_dates
 from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.quality.avro_frames import find_mismatches
 from mlb_platform.quality.profile_arrow import profile_table
-from mlb_platform.quality.report import ALL, Report, render, render_stub, report_path, save
+from mlb_platform.quality.report import ALL, Report, is_page, is_stub, render, render_stub, report_path, save
 from mlb_platform.quality.results import RuleResult
 from mlb_platform.quality.suggestions import suggest
+from resources.errors import PlatformError
 from resources.lake import open_table, read_table
+from resources.merge_state import MergeStates
+
+_log = logging.getLogger(__name__)
 
 QUALITY_REPORT = "quality_report"
 """The metadata entry of a materialization with the path of its report."""
+_UNFINISHED = "the run that merged these rows did not come to it"
 SHARE = 0.1
 LEAST = 1.0
 """Reports take this share of the run's time so far, but may take this many seconds."""
@@ -38,8 +49,9 @@ _PER_CELL, _PER_REPORT = 1.5e-6, 0.02
 
 
 def report_metadata(folder: Path, table: str, day: date | None) -> dict[str, MetadataValue[Any]]:
-    """Return the metadata entry with the path of the report of a table and date."""
-    return {QUALITY_REPORT: MetadataValue.path(str(report_path(folder, table, _name(day))))}
+    """Return the metadata entry with the path of the report of a table and date; nothing where there is no page."""
+    path = report_path(folder, table, _name(day))
+    return {QUALITY_REPORT: MetadataValue.path(str(path))} if is_page(path) else {}
 
 
 def _name(day: date | None) -> str:
@@ -57,28 +69,101 @@ class ReportWriter:
     started: float = field(default_factory=time.perf_counter)
     """When the run began, by time.perf_counter."""
 
+    problem: str | None = None
+    """Why pages are missing, when one could not be written or made: then no more are tried."""
+    _opened: dict[str, DeltaTable | None] = field(default_factory=dict)
+
+    def announce(self, table: TableReport, days: Iterable[date | None]) -> None:
+        """Write the pages that links will lead to, as stubs, where there is none or its rows were changed now.
+
+        To be called when a table was merged, before that is told. Raises nothing: see `problem`.
+        """
+        for day in days:
+            path = report_path(self.folder, table.table, _name(day))
+            if is_page(path) and _unchanged(table, day):
+                continue
+            page = render_stub(self.mapping.by_name[table.table], _name(day), _UNFINISHED)
+            if self.problem is not None or not self._save(path, page):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)  # what is there tells of former rows
+
     def write(self, run: RunReport, tables: Sequence[str], days: Sequence[date | None]) -> tuple[int, int]:
-        """Write the reports, the latest date first; return how many were made and how many have to be asked for."""
+        """Write the reports, the latest date first; return how many were made and how many have to be asked for.
+
+        What cannot be written or made is told in the report of the run, which it does not fail.
+        """
         begun = time.perf_counter()
         until = begun + max(LEAST, SHARE * (begun - self.started))
         records = read_records(self.stores, self.mapping, tables, days)
         made = left = 0
-        opened: dict[str, DeltaTable | None] = {}
+        reason = f"{len(days)} dates of {len(tables)} tables were too much for the time a run gives them"
         for day in sorted(days, key=lambda d: d or date.min, reverse=True):
             for table in tables:
                 target, record = self.mapping.by_name[table], records.get((table, day)) or DateRecord()
                 path = report_path(self.folder, table, _name(day))
-                if time.perf_counter() + _expected(record.checked * len(target.columns)) <= until:
-                    if table not in opened:
-                        opened[table] = open_table(self.lake, table)
-                    save(path, self._page(target, day, opened[table], record))
+                fits = time.perf_counter() + _expected(record.checked * len(target.columns)) <= until
+                if self.problem is None and fits and self._write(target, day, record):
                     made += 1
-                elif not (path.exists() and _unchanged(run, table, day)):
-                    reason = f"{len(days)} dates of {len(tables)} tables were too much for the time a run gives them"
-                    save(path, render_stub(target, _name(day), reason))
+                elif not is_page(path) or is_stub(path) or not _unchanged(run.tables.get(table), day):
                     left += 1
+                    if self.problem is None:
+                        self._save(path, render_stub(target, _name(day), reason))
         run.seconds["reports"] += time.perf_counter() - begun
+        if self.problem is not None:
+            told = f"quality reports of {left} tables and dates are missing" if left else "a quality report is missing"
+            run.problems.append(f"{told}: {self.problem}; `mlb quality report --missing` catches up")
         return made, left
+
+    def missing(self) -> list[tuple[str, date | None]]:
+        """Return the tables and dates merged that have no report: no page, or a stub; the latest date first."""
+        MergeStates(self.stores.postgres).ensure()
+        found: set[tuple[str, date | None]] = set()
+        for table in self.mapping.by_name:
+            if self.mapping.partition is None:
+                days: set[date | None] = {None} if open_table(self.lake, table) is not None else set()
+            else:
+                days = {*merged_dates(self.stores, [table]), *self._dates_of_stubs(table)}
+            paths = {day: report_path(self.folder, table, _name(day)) for day in days}
+            found |= {(table, day) for day, path in paths.items() if not is_page(path) or is_stub(path)}
+        return sorted(found, key=lambda f: (f[1] or date.min, f[0]), reverse=True)
+
+    def _dates_of_stubs(self, table: str) -> Iterator[date]:
+        for path in (self.folder / table).glob("*.html"):
+            with suppress(ValueError):
+                yield date.fromisoformat(path.stem)
+
+    def catch_up(self, missing: Sequence[tuple[str, date | None]]) -> Iterator[Path]:
+        """Write reports that are missing, giving each page that was made; raise PlatformError where one cannot be."""
+        for day, asked in groupby(missing, key=lambda m: m[1]):
+            tables = [table for table, _ in asked]
+            records = read_records(self.stores, self.mapping, tables, [day])
+            for table in tables:
+                if not self._write(self.mapping.by_name[table], day, records.get((table, day)) or DateRecord()):
+                    raise PlatformError(str(self.problem))
+                yield report_path(self.folder, table, _name(day))
+
+    def _write(self, target: ResolvedTarget, day: date | None, record: DateRecord) -> bool:
+        """Make one report; tell whether it was made."""
+        try:
+            if target.name not in self._opened:
+                self._opened[target.name] = open_table(self.lake, target.name)
+            page = self._page(target, day, self._opened[target.name], record)
+        except (PlatformError, OSError, DeltaError, pa.ArrowException) as error:
+            self._note(f"the rows of {target.name}, {_name(day)}, cannot be read: {error}")
+            return False
+        return self._save(report_path(self.folder, target.name, _name(day)), page)
+
+    def _save(self, path: Path, page: str) -> bool:
+        try:
+            save(path, page)
+        except PlatformError as error:
+            self._note(str(error))
+            return False
+        return True
+
+    def _note(self, problem: str) -> None:
+        self.problem = " ".join(problem.split())[:300]
+        _log.warning("%s: quality reports: %s", self.mapping.name, self.problem)
 
     def _page(self, target: ResolvedTarget, day: date | None, table: DeltaTable | None, record: DateRecord) -> str:
         rows, source = pa.table({}), "the Delta lake, which has no such table"
@@ -147,7 +232,6 @@ def _expected(cells: int) -> float:
     return _PER_REPORT + _PER_CELL * cells
 
 
-def _unchanged(run: RunReport, table: str, day: date | None) -> bool:
-    report = run.tables.get(table)
+def _unchanged(report: TableReport | None, day: date | None) -> bool:
     counts = [by_date[day] for by_date in report.by_date.values() if day in by_date] if report is not None else []
     return not any(c.inserted or c.updated or c.deleted for c in counts)

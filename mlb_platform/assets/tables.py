@@ -82,19 +82,24 @@ def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> It
         for batch in work.batches():
             yield MaterializeResult(
                 asset_key=table_key(batch.spec.table),
-                value=PendingTable(work, batch, _describer(context, notes, batch, dates)),
+                value=PendingTable(work, batch, _describer(context, notes, reports, batch, dates)),
             )
         _log_summary(context, work)
     days: list[date | None] = [*dates] if mapping.partition else [None]
     made, left = reports.write(work.report, tables, days)
     context.log.info("quality reports in %s: %s made, %s to be asked for", reports.folder, made, left)
+    for problem in work.report.problems:
+        context.log.warning(problem)
 
 
-def _describer(context: AssetExecutionContext, notes: WorkNotes, batch: TableBatch, dates: list[date]) -> Any:
+def _describer(
+    context: AssetExecutionContext, notes: WorkNotes, reports: ReportWriter, batch: TableBatch, dates: list[date]
+) -> Any:
     """Return what adds the metadata of every date once the batch is merged, before the events are recorded."""
     key = table_key(batch.spec.table)
 
     def describe(report: TableReport) -> None:
+        reports.announce(report, [None] if notes.undated else dates)
         for day in dates:
             context.add_asset_metadata(notes.metadata(report, day), asset_key=key, partition_key=day.isoformat())
         if notes.undated:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlb_platform.cli.console import Progress, many, note, quiet_java, say
-from mlb_platform.cli.context import check_range, day, platform
+from mlb_platform.cli.context import check_range, day, mapping_of, platform
 from mlb_platform.cli.quality_rows import Question, find_table
 from mlb_platform.cli.reconcile import reconcile
 
@@ -132,7 +132,7 @@ def suggest(
 
 
 def report(
-    table: TableName,
+    table: Annotated[str | None, typer.Argument(help="The table.", metavar="SCHEMA.TABLE")] = None,
     on: Annotated[date | None, typer.Option("--date", help="Only this date.", parser=day, metavar="DATE")] = None,
     start: From = None,
     end: To = None,
@@ -142,9 +142,16 @@ def report(
         typer.Option("--html", help="Where to write it.  [default: MLB_HOME/reports/quality/TABLE/DATE.html]",
                      metavar="FILE"),
     ] = None,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Make every report that runs left to be made, from the lake by Arrow.")
+    ] = False,
+    mapping: Annotated[
+        str | None, typer.Option("--mapping", help="With --missing: only the tables of this mapping.")
+    ] = None,
 ) -> None:  # fmt: skip
     """Make the quality report of a table, for a date, a range or all rows: one page with rules, plots and suggestions.
 
+    With --missing: of every table and date that was merged and has no report yet, of those dates when some are given.
     The exit code is 0 when the report was made, whatever it says.
 
     Example: mlb quality report game.live_game_plays --date 2024-07-01
@@ -154,12 +161,46 @@ def report(
     if on is not None and (start or end):
         raise typer.BadParameter("give --date or a range of dates, not both")
     first, last = (on, on) if on is not None else (start, end)
+    if missing:
+        if table or html or postgres:
+            raise typer.BadParameter("--missing finds the tables itself: give it --mapping and dates only")
+        _report_missing(mapping, first, last)
+        return
+    if table is None or mapping is not None:
+        raise typer.BadParameter("name a table" if table is None else "--mapping goes with --missing")
     with _asked(table, first, last, postgres, "Making the report") as (asked, validator):
         page = _full_report(asked, validator)
         path = html or report_path(asked.made.settings.quality_reports, table, page.what)
     _save(path, page)
     broken = f", {many(len(page.broken), 'broken rule')}" if page.broken else ""
     say(f"{asked.words}: {page.verdict}; {many(page.rows, 'row')}{broken}")
+
+
+def _report_missing(name: str | None, start: date | None, end: date | None) -> None:
+    """Make the reports that are missing, mapping by mapping; a kill loses none of those that were made."""
+    from mlb_platform.assets.reports import ReportWriter
+
+    check_range(start, end)
+    with platform() as made:
+        mappings = [mapping_of(made, name)] if name is not None else list(made.registry.mappings.values())
+        total = 0
+        with Progress("Making reports", "reports") as bar:
+            for mapping in mappings:
+                writer = ReportWriter(made.stores, made.settings.lake, made.settings.quality_reports, mapping)
+                asked = [
+                    (table, on)
+                    for table, on in writer.missing()
+                    if (start is None or (on is not None and start <= on))
+                    and (end is None or (on is not None and on <= end))
+                ]
+                bar.update(total=total + len(asked), text=mapping.name)
+                for _ in writer.catch_up(asked):
+                    total += 1
+                    bar.update(total)
+    if total:
+        say(f"{many(total, 'report')} made in {made.settings.quality_reports}")
+    else:
+        say("No report is missing.")
 
 
 def _full_report(asked: Question, validator: DataQualityValidator) -> Report:

@@ -13,6 +13,7 @@ from mlb_platform.cli.console import grid, many, say, stdout
 from mlb_platform.cli.context import mapping_of, platform
 
 if TYPE_CHECKING:
+    from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
     from resources.quality_store import QuarantineRecord
 
@@ -21,6 +22,8 @@ UNSTORABLE = {
     "unique_key": "differing rows share a key in it",
     "entity_key": "it does not say which game it is",
 }
+_NAMED = 5
+"""How many entities of a response with several are named."""
 RawId = Annotated[int, typer.Argument(help="The raw row, as `mlb quarantine list` shows it.", metavar="RAW_ID")]
 OfMapping = Annotated[
     str | None, typer.Option("--mapping", help="Only this mapping's raw table.", metavar="ENDPOINT/METHOD")
@@ -46,13 +49,15 @@ def list_held(
     """
     with platform() as made:
         records = made.quality.quarantined(_raw_table(made, mapping), released=released)
+        held = {(r.raw_table, r.raw_id): r for r in records}
+        members = {place: _members(made, r) for place, r in held.items()}
     if not records:
         say("nothing is held back")
         return
     by_row: dict[tuple[str, int], list[QuarantineRecord]] = defaultdict(list)
     for record in records:
         by_row[record.raw_table, record.raw_id].append(record)
-    table = grid("raw row", "raw table", "game", "date", "captured at", "rules broken", "released", right=["raw row"])
+    table = grid("raw row", "raw table", "entity", "date", "captured at", "rules broken", "released", right=["raw row"])
     for (raw_table, raw_id), found in by_row.items():
         first = found[0]
         rules = "\n".join(f"{r.table_name or 'whole capture'}: {r.rule} ({many(r.failures, 'row')})" for r in found)
@@ -60,7 +65,11 @@ def list_held(
             sorted({f"{r.released_at:%Y-%m-%d %H:%M}Z by {r.released_by}" for r in found if r.released_at})
         )
         when = f"{first.captured_at:%Y-%m-%d %H:%M:%S}Z"
-        table.add_row(str(raw_id), raw_table, first.entity_key, str(first.partition_date or ""), when, rules, freed)
+        several = members[raw_table, raw_id]
+        entity, day = first.entity_key, str(first.partition_date or "")
+        if several:
+            entity, day = several[0] + (f" and {len(several) - 1} more" if len(several) > 1 else ""), ""
+        table.add_row(str(raw_id), raw_table, entity, day, when, rules, freed)
     stdout().print(table)
     say(f"{many(len(by_row), 'capture')}; look at one with: mlb quarantine show RAW_ID")
 
@@ -72,9 +81,15 @@ def show(raw_id: RawId, mapping: OfMapping = None) -> None:
     """
     with platform() as made:
         records = _records(made, raw_id, mapping)
-    first = records[0]
+        first = records[0]
+        held, several = _mapping(made, first), _members(made, first)
+    noun = held.noun if held is not None else "entity"
     captured = f"{first.captured_at:%Y-%m-%d %H:%M:%S}Z"
-    say(f"{first.raw_table} raw row {raw_id}: game {first.entity_key}, {first.partition_date}, captured {captured}")
+    about = f"{noun} {first.entity_key}, {first.partition_date}"
+    if several:
+        more = f" and {len(several) - _NAMED} more" if len(several) > _NAMED else ""
+        about = f"{noun} {', '.join(several[:_NAMED])}{more}"
+    say(f"{first.raw_table} raw row {raw_id}: {about}, captured {captured}")
     for record in records:
         state = (
             f" - released {record.released_at:%Y-%m-%d %H:%M}Z by {record.released_by}" if record.released_at else ""
@@ -110,12 +125,30 @@ def release(
                 )
         first = records[0]
         released = made.quality.release(first.raw_table, raw_id, released_by=_person(), rule=rule)
-        name = next(n for n, m in made.registry.mappings.items() if m.config.source.raw_table == first.raw_table)
+        held = _mapping(made, first)
+    if held is None:
+        again = f"no mapping reads {first.raw_table} any more"
+    else:
+        again = f"mlb materialize --mapping {held.name}"
+        again += "" if held.per_element else f" --game-pk {first.entity_key}"
     if released == 0:
         say(f"raw row {raw_id} was released before; merge it with:")
     else:
         say(f"raw row {raw_id} is released ({many(released, 'finding')}); merge it with:")
-    say(f"  mlb materialize --mapping {name} --game-pk {first.entity_key}")
+    say(f"  {again}")
+
+
+def _mapping(made: Platform, record: QuarantineRecord) -> ResolvedMapping | None:
+    """Return the mapping of a record's raw table, if there is one still."""
+    return next((m for m in made.registry.mappings.values() if m.config.source.raw_table == record.raw_table), None)
+
+
+def _members(made: Platform, record: QuarantineRecord) -> list[str]:
+    """Return the entities of a response with several; none where it is of one."""
+    mapping = _mapping(made, record)
+    if mapping is None or not mapping.per_element:
+        return []
+    return [r.entity_key for r in made.raw.rows(record.raw_table, raw_ids=[record.raw_id], by_member=True)]
 
 
 def _person() -> str:

@@ -35,6 +35,7 @@ def reconcile(
     Example: mlb quality reconcile --from 2024-07-01 --to 2024-07-31
     Example: mlb quality reconcile --game-pk 747175 --json
     """
+    from asset_checks.settled import reconcile_settled
     from mlb_platform.quality import reconciliation
     from mlb_platform.quality.known_differences import known_differences
 
@@ -42,8 +43,9 @@ def reconcile(
     if game_pk and (start or end):
         raise typer.BadParameter("give --game-pk or a range of dates, not both")
     with platform() as made:
-        found = reconciliation.reconcile(
+        found = reconcile_settled(
             made.postgres,
+            made.registry.mappings,
             dates=reconciliation.dates_between(made.postgres, start, end) if start or end else None,
             games=game_pk or None,
             known=known_differences(made.settings.mappings),

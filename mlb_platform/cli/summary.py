@@ -104,7 +104,8 @@ def print_summary(
     judged = {e.partition for e in evaluations}
     idle = [d for d in after.dates if d.isoformat() not in judged]
     known = known_orphans(made.settings.mappings)
-    looked_up = evaluate(made.stores, made.settings.lake, mapping, asked.tables, idle, known=known)
+    lake, mappings = made.settings.lake, made.registry.mappings
+    looked_up = evaluate(made.stores, lake, mapping, asked.tables, idle, known=known, mappings=mappings)
     compared = evaluate_reconciliation(made, mapping, asked.tables, idle) if idle else ()
     verdicts = Verdicts([*evaluations, *looked_up, *compared])
     worked = _worked(made, mapping, asked, pending)
@@ -263,6 +264,8 @@ def _print_findings(
     if report is not None:
         for entity, old, new in report.moved[:SHOWN]:
             say(f"→ moved: game {entity} from {old} to {new or 'no date'}")
+        for problem in report.problems:
+            say(f"! {problem}", "yellow")
         if report.cast_failures:
             say(f"! {many(report.cast_failures, 'failed cast')}, now NULL: see quality.cast_failures", "yellow")
     if after.waiting:

@@ -16,11 +16,13 @@ from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.repair import Misplaced, misplaced_parts
 from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.paths import render_steps
-from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.mapping.shape import column_paths, document_tree
+from mlb_platform.mapping.sql import columns_of, rename_columns
 from mlb_platform.quality.avro_frames import check_raw_frame, compile_contract
 from mlb_platform.quality.findings import CastFailure, Finding
 from mlb_platform.quality.judge import Judge, collapse
+from mlb_platform.quality.rules import row_rules
 from resources.postgres import Postgres
 from resources.raw_frames import RawFrame
 
@@ -110,6 +112,24 @@ class Extractor:
         result.findings += Judge(tables, RAW_ID).findings()
         return result
 
+    def broken(self, target: ResolvedTarget, rows: pa.Table) -> pa.Int64Array:
+        """Return which row rules each row breaks, as bits: of rows that are put together, so not as they were read.
+
+        A rule that no value of an `error` column is missing holds for what is put together of rows for which it holds.
+        """
+        bits = [
+            (n, r) for n, r in enumerate(row_rules(target)) if (r.rule.kind, r.rule.severity) != ("not_null", "error")
+        ]
+        if not bits or not rows.num_rows:
+            return pa.array([0] * rows.num_rows, pa.int64())
+        quoted = {name: f"`{name}`" for name in rows.column_names}
+        used = {c for _, r in bits for c in columns_of(r.sql)}
+        given = rows.select([c for c in rows.column_names if c in used])
+        given = given.append_column("_n", pa.array(range(rows.num_rows), pa.int64()))
+        terms = [f"IF(coalesce({rename_columns(r.sql, quoted)}, true), 0L, {1 << n}L)" for n, r in bits]
+        judged = self._spark.createDataFrame(given).selectExpr("_n", f"{' + '.join(terms)} AS bits").toArrow()
+        return judged.sort_by("_n").column("bits").combine_chunks()
+
     def _repair(
         self, raw_ids: Sequence[int], payload: Callable[[int], bytes]
     ) -> tuple[dict[int, list[Misplaced]], dict[int, bytes]]:
@@ -152,10 +172,14 @@ class Extractor:
     def _cast_failures(self, t: TableRows) -> list[CastFailure]:
         if t.misfits is None or t.misfits.null_count == len(t.misfits):
             return []
-        owners = t.rows.column(RAW_ID).take(pc.list_parent_indices(t.misfits))
+        parents = pc.list_parent_indices(t.misfits)
         flat = t.misfits.flatten()
-        table = pa.table({"raw": owners, "c": flat.field("c"), "v": flat.field("v")})
-        grouped = table.group_by(["raw", "c"]).aggregate([("v", "min"), ("v", "count")])
+        scopes = pa.nulls(len(parents), pa.string())
+        if self.mapping.per_element:
+            scopes = t.rows.column(t.target.scope).take(parents).cast(pa.string())
+        raw_ids = t.rows.column(RAW_ID).take(parents)
+        table = pa.table({"raw": raw_ids, "s": scopes, "c": flat.field("c"), "v": flat.field("v")})
+        grouped = table.group_by(["raw", "s", "c"]).aggregate([("v", "min"), ("v", "count")])
         found = []
         for row in grouped.to_pylist():
             column = t.columns[row["c"]]
@@ -164,16 +188,17 @@ class Extractor:
                 CastFailure(
                     row["raw"], t.target.name, column.name, render_steps(paths[0]) if paths else column.name,
                     str(column.type), row["v_min"], row["v_count"], bool(column.field and column.field.lenient),
+                    row["s"],
                 )
             )  # fmt: skip
         return found
 
 
 def _summed(failures: Sequence[CastFailure]) -> list[CastFailure]:
-    """Put what is told of one column of one capture together: one value of it, the sum of the counts."""
-    found: dict[tuple[int, str, str], CastFailure] = {}
+    """Put what is told of one column of one capture (and entity) together: one value of it, the sum of the counts."""
+    found: dict[tuple[int, str | None, str, str], CastFailure] = {}
     for f in failures:
-        key = (f.raw_id, f.table, f.column)
+        key = (f.raw_id, f.scope, f.table, f.column)
         found[key] = replace(found[key], failures=found[key].failures + f.failures) if key in found else f
     return list(found.values())
 

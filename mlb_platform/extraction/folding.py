@@ -28,6 +28,26 @@ def fold(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer]) -> pa.
     newest value that is not NULL, one with `cleared_by` the newest value of a capture that has either column. The
     technical columns and `_raw_id` are those of the newest capture that has the row.
     """
+    cells = [f'r."{name}"' for name in target.key]
+    for name in rows.column_names:
+        if name not in target.key:
+            cells.append(f'{_newest(name, target.by_name.get(name))} AS "{name}"')
+    key = ", ".join(f'r."{name}"' for name in target.key)
+    found = _of_offered(rows, target, offers, f"SELECT {', '.join(cells)} FROM {{}} GROUP BY {key} ORDER BY {key}")
+    return found.select(rows.column_names).cast(rows.schema)
+
+
+def unfilled(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer], column: str) -> set[tuple[int, str]]:
+    """Return the captures and entities with a row that leaves out a column for which no newer capture has a value."""
+    key = ", ".join(f'r."{name}"' for name in target.key)
+    newest = f'max(o.number) FILTER (WHERE r."{column}" IS NOT NULL) OVER (PARTITION BY {key})'
+    missing = f'r."{column}" IS NULL AND coalesce({newest}, -1) < o.number'
+    found = _of_offered(rows, target, offers, f"SELECT DISTINCT o.raw_id, o.entity FROM {{}} QUALIFY {missing}")
+    return set(zip(found.column("raw_id").to_pylist(), found.column("entity").to_pylist(), strict=True))
+
+
+def _of_offered(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer], query: str) -> pa.Table:
+    """Run a query whose {} stands for the rows `r` of the captures and entities offered, with the offer `o` of each."""
     given = pa.table(
         {
             "raw_id": pa.array([o.raw_id for o in offers], pa.int64()),
@@ -35,21 +55,13 @@ def fold(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer]) -> pa.
             "number": pa.array([o.order for o in offers], pa.int64()),
         }
     )
-    cells = [f'r."{name}"' for name in target.key]
-    for name in rows.column_names:
-        if name not in target.key:
-            cells.append(f'{_newest(name, target.by_name.get(name))} AS "{name}"')
-    key = ", ".join(f'r."{name}"' for name in target.key)
-    query = f"""
-        SELECT {", ".join(cells)} FROM offered_rows r
-        JOIN offers o ON r."{RAW_ID}" = o.raw_id AND CAST(r."{target.scope}" AS VARCHAR) = o.entity
-        GROUP BY {key} ORDER BY {key}"""
+    joined = f"""offered_rows r
+        JOIN offers o ON r."{RAW_ID}" = o.raw_id AND CAST(r."{target.scope}" AS VARCHAR) = o.entity"""
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("offered_rows", rows)
         connection.register("offers", given)
-        found = connection.sql(query).to_arrow_table()
-    return found.select(rows.column_names).cast(rows.schema)
+        return connection.sql(query.format(joined)).to_arrow_table()
 
 
 def _newest(name: str, column: Column | None) -> str:

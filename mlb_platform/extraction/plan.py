@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from mlb_platform.extraction.stores import Stores
+from mlb_platform.mapping.element import element_reads
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.merge import FOLDED, MergeSpec, ScopeState
 from resources.quality_store import QuarantineRecord
@@ -22,7 +23,8 @@ States = Mapping[tuple[str, str], Mapping[str, ScopeState]]
 class EntityPlan:
     """One entity: its captures newest first without those known to be held, and those passed over.
 
-    `folds`: all its captures count, not only the newest. `waits`: its date is not known yet.
+    `folds`: all its captures count, not only the newest; of those that tell the same the newest, for what an older one
+    tells, a newer one tells too. `waits`: its date is not known yet.
     """
 
     entity: str
@@ -39,20 +41,42 @@ class EntityPlan:
     @property
     def offered(self) -> list[RawRow]:
         """The captures that its rows are made of, newest first."""
-        return self.candidates if self.folds else self.candidates[:1]
+        if not self.folds:
+            return self.candidates[:1]
+        newest: dict[str, RawRow] = {}
+        for c in self.candidates:
+            newest.setdefault(_told(c), c)
+        return list(newest.values())
 
     @property
     def content_hash(self) -> str:
-        """What identifies the content to merge: the newest capture's hash, or that of all captures in their order."""
+        """What identifies the content to merge: the newest capture's hash, or that of what is offered, in its order.
+
+        A capture that tells what is known already changes it only by coming before what was newest.
+        """
         if not self.folds:
             return self.candidates[0].content_hash
-        digest = hashlib.sha256("\n".join(c.content_hash for c in self.candidates).encode()).hexdigest()
-        return f"{FOLDED}{len(self.candidates):06d}:{digest}"
+        told = [_told(c) for c in self.offered]
+        return f"{FOLDED}{len(told):06d}:{hashlib.sha256(chr(10).join(told).encode()).hexdigest()}"
 
-    def pass_over(self, raw_ids: Collection[int]) -> None:
-        """Leave out these captures."""
+    def leave_out(self, raw_ids: Collection[int]) -> None:
+        """Leave out these captures, which are known to be held."""
         self.passed_over += [c for c in self.candidates if c.raw_id in raw_ids]
         self.candidates = [c for c in self.candidates if c.raw_id not in raw_ids]
+
+    def pass_over(self, raw_ids: Collection[int]) -> None:
+        """Leave out these captures, found to be held only now, and for this time those that tell the same.
+
+        The latter were not read, as a held one stood for them; the next plan offers them.
+        """
+        told = {_told(c) for c in self.offered if c.raw_id in raw_ids} if self.folds else set()
+        self.leave_out(raw_ids)
+        self.candidates = [c for c in self.candidates if _told(c) not in told]
+
+
+def _told(row: RawRow) -> str:
+    """Return what identifies what a capture tells of an entity; of one where that is not known, all that it tells."""
+    return row.told or row.content_hash
 
 
 def raw_rows(
@@ -62,11 +86,20 @@ def raw_rows(
     entity_keys: Sequence[str] | None = None,
     dates: Sequence[date] | None = None,
 ) -> list[RawRow]:
-    """Return the raw rows of entities or dates (None: all), one for each entity in them, with their dates of now."""
+    """Return the raw rows of entities or dates (None: all), one for each entity in them, with their dates of now.
+
+    What tells that two of them tell the same is left out where it was found for a mapping that read other parts.
+    """
     source = mapping.config.source
     if source.dated_by is not None:
-        stores.raw.redate(source.raw_table, source.dated_by)
-    return stores.raw.rows(source.raw_table, entity_keys=entity_keys, dates=dates, by_member=mapping.per_element)
+        stores.raw.redate(source.raw_table, source.dated_by, entity_keys)
+    rows = stores.raw.rows(source.raw_table, entity_keys=entity_keys, dates=dates, by_member=mapping.per_element)
+    reads = element_reads(mapping)
+    of_today = f"{reads.fingerprint}:" if reads is not None else None
+    return [
+        r if r.told is None or (of_today is not None and r.told.startswith(of_today)) else replace(r, told=None)
+        for r in rows
+    ]
 
 
 def lock_names(mapping: ResolvedMapping, entities: Iterable[str]) -> list[str]:
@@ -95,9 +128,9 @@ def plan_entities(rows: Iterable[RawRow], held: set[int], mapping: ResolvedMappi
     for entity, captures in by_entity.items():
         plan = EntityPlan(entity, sorted(captures, key=lambda r: (r.as_of, -r.raw_id), reverse=True), folds=folds)
         if folds:
-            plan.pass_over(held)
+            plan.leave_out(held)
         while plan.candidates and plan.candidates[0].raw_id in held:
-            plan.pass_over({plan.candidates[0].raw_id})
+            plan.leave_out({plan.candidates[0].raw_id})
         plan.waits = waits_for_date and plan.newest is not None and plan.newest.partition_date is None
         plans[entity] = plan
     return plans

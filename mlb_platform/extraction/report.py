@@ -55,6 +55,8 @@ class RunReport:
     """Entities whose rows went from one date to another."""
     cast_failures: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    problems: list[str] = field(default_factory=list)
+    """What went wrong and did not stop the run: its rows are merged."""
 
     def total(self, sink: str) -> MergeCounts:
         """Return the counts of all tables in one sink."""
@@ -71,6 +73,7 @@ class RunReport:
         self.cast_failures += other.cast_failures
         self.held += other.held
         self.moved += other.moved
+        self.problems += [p for p in other.problems if p not in self.problems]
         for name, seconds in other.seconds.items():
             self.seconds[name] += seconds
         for name, table in other.tables.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlb_platform.extraction.collect import RAW_ID
-from mlb_platform.extraction.extract import Extracted, Extractor
+from mlb_platform.extraction.extract import Extractor
+from mlb_platform.extraction.folded import entity_texts, folded_findings, standing_failures
 from mlb_platform.extraction.folding import Offer, fold
+from mlb_platform.extraction.holding import hold
 from mlb_platform.extraction.plan import (
     EntityPlan,
     dates_of,
@@ -26,11 +28,12 @@ from mlb_platform.extraction.plan import (
     plan_entities,
     raw_rows,
 )
-from mlb_platform.extraction.report import HeldCapture, RunReport, TableReport
+from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.quality.avro_frames import check_batch
+from mlb_platform.quality.findings import CastFailure as Misfits
 from mlb_platform.quality.findings import Finding
 from resources.merge import (
     LINEAGE_METADATA,
@@ -43,13 +46,10 @@ from resources.merge import (
     ScopeVersion,
     Sink,
 )
-from resources.quality_store import CastFailure, CheckResult, QuarantineRecord
+from resources.quality_store import CastFailure, CheckResult
 from resources.raw_store import RawRow
 
 _log = logging.getLogger(__name__)
-
-UNSTORABLE = frozenset({"not_null", "unique_key", "entity_key"})
-"""Rules whose breach no release makes up for: no table could hold such rows."""
 
 
 @dataclass
@@ -77,7 +77,8 @@ class Work:
     findings: list[Finding] = field(default_factory=list)
     _rows: dict[str, list[pa.Table]] = field(default_factory=dict)
     _good: set[int] = field(default_factory=set)
-    _captures: dict[int, RawRow] = field(default_factory=dict)
+    _casts: list[Misfits] = field(default_factory=list)
+    """Failed casts of captures with several entities; they are kept once it is known what the captures add up to."""
 
     @property
     def sinks(self) -> list[str]:
@@ -90,7 +91,6 @@ class Work:
         step = self.stores.games_per_job
         while pending:
             captures = {r.raw_id: r for p in pending for r in p.offered}
-            self._captures |= captures
             raw_ids = list(captures)
             held: set[int] = set()
             for start in range(0, len(raw_ids), step):
@@ -116,11 +116,16 @@ class Work:
         )
         self.report.parsed += len(captures)
         self.report.seconds["compute"] += time.perf_counter() - started
-        held = self._hold(extracted.findings, captures)
-        self._record_casts(extracted, captures)
+        of_rules = hold(self.stores, self.mapping, self.specs, extracted.findings, captures)
+        self.report.held += of_rules
+        held = {h.raw_id for h in of_rules}
         good = captures.keys() - held
         self._good |= good
         self.findings += [f for f in extracted.findings if f.raw_id in good]
+        if self.mapping.per_element:
+            self._casts += [f for f in extracted.cast_failures if f.raw_id in good]
+        else:
+            self._record_casts(extracted.cast_failures, captures)
         for table, count in extracted.collapsed.items():
             self.report.tables[table].collapsed += count
         for rows in extracted.tables:
@@ -135,49 +140,18 @@ class Work:
             )
         return self.stores.extractors[key]
 
-    def _hold(self, findings: Iterable[Finding], captures: dict[int, RawRow]) -> set[int]:
-        """Quarantine captures that break an error rule, unless they were released by hand; return their raw ids."""
-        errors = [f for f in findings if f.severity == "error"]
-        raw_table = self.mapping.config.source.raw_table
-        self.stores.quality.unquarantine(raw_table, list(captures), ["", *(s.table for s in self.specs)])
-        if not errors:
-            return set()
-        hashes = {s.table: s.derivation_hash for s in self.specs}
-        records = []
-        for f in errors:
-            row = captures[f.raw_id]
-            records.append(
-                QuarantineRecord(
-                    raw_table, f.raw_id, f.table, f.rule, f.failed, f.samples, hashes.get(f.table, ""), row.entity_key,
-                    row.partition_date, row.captured_at,
-                )
-            )  # fmt: skip
-        self.stores.quality.quarantine(records)
-        kept = self.stores.quality.quarantined(raw_table, sorted({f.raw_id for f in errors}), released=True)
-        released = {(r.raw_id, r.table_name, r.rule) for r in kept if r.released_at is not None}
-        held = {f.raw_id for f in errors if f.rule in UNSTORABLE or (f.raw_id, f.table, f.rule) not in released}
-        for r in records:
-            if r.raw_id in held:
-                _log.warning("held back: %s %s breaks %s of %s", r.entity_key, r.raw_id, r.rule, r.table_name)
-                self.report.held.append(
-                    HeldCapture(r.raw_id, r.entity_key, r.partition_date, r.table_name, r.rule, r.failures)
-                )
-        return held
-
-    def _record_casts(self, extracted: Extracted, captures: dict[int, RawRow]) -> None:
-        raw_table = self.mapping.config.source.raw_table
-        failures = []
-        for f in extracted.cast_failures:
-            row = captures[f.raw_id]
-            failures.append(
-                CastFailure(
-                    raw_table, f.raw_id, row.entity_key, row.partition_date, f.table, f.column, f.path, f.value,
-                    f.expected, f.lenient, f.failures,
-                )
-            )  # fmt: skip
-            self.report.cast_failures += 0 if f.lenient else f.failures
-        tables = [s.table for s in self.specs]
+    def _record_casts(self, found: Iterable[Misfits], captures: Mapping[int, RawRow]) -> None:
+        """Keep the failed casts of captures of one entity."""
+        raw_table, tables = self.mapping.config.source.raw_table, [s.table for s in self.specs]
+        failures = [self._failure(f, captures[f.raw_id].entity_key, captures[f.raw_id].partition_date) for f in found]
         self.stores.quality.record_cast_failures(raw_table, list(captures), failures, table_names=tables)
+
+    def _failure(self, f: Misfits, entity: str, day: date | None) -> CastFailure:
+        self.report.cast_failures += 0 if f.lenient else f.failures
+        return CastFailure(
+            self.mapping.config.source.raw_table, f.raw_id, entity, day, f.table, f.column, f.path, f.value,
+            f.expected, f.lenient, f.failures,
+        )  # fmt: skip
 
     def _offers(self) -> list[Offer]:
         """Return the captures that the entities' rows are made of, in the order of their age."""
@@ -189,18 +163,27 @@ class Work:
     def _finished(self, spec: MergeSpec, table: pa.Table) -> pa.Table:
         """Add the technical columns, in the order of the spec."""
         now = datetime.now(UTC)
-        codes = table.column(RAW_ID).combine_chunks().dictionary_encode() if table.num_rows else None
         lineage = pa.nulls(0, pa.string())
-        if codes is not None:
-            texts = [self._lineage(raw_id, spec.table, now) for raw_id in codes.dictionary.to_pylist()]
+        if table.num_rows:
+            # which capture, and whether its rows here break a rule, as one number
+            numbers = pc.add(pc.multiply(table.column(RAW_ID), 2), self._breaking(spec, table).cast(pa.int64()))
+            codes = numbers.combine_chunks().dictionary_encode()
+            texts = [self._lineage(n // 2, spec.table, now, bool(n % 2)) for n in codes.dictionary.to_pylist()]
             lineage = pa.array(texts, pa.string()).take(codes.indices)
         arrays = {name: table.column(name) for name in table.column_names}
         arrays[TRANSFORM_TIMESTAMP] = pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), table.num_rows)
         arrays[LINEAGE_METADATA] = lineage
         return pa.table({name: arrays[name] for name in spec.column_names})
 
-    def _lineage(self, raw_id: int, table: str, now: datetime) -> str:
-        broken = any(f.raw_id == raw_id and f.table == table for f in self.findings)
+    def _breaking(self, spec: MergeSpec, table: pa.Table) -> pa.ChunkedArray:
+        """Tell of each row whether its entity's rows in this table break a rule."""
+        found = [f for f in self.findings if f.table == spec.table]
+        if self.mapping.per_element:
+            entities = entity_texts(table, self.mapping.by_name[spec.table])
+            return pc.is_in(entities, value_set=pa.array({f.scope for f in found}, pa.string()))
+        return pc.is_in(table.column(RAW_ID), value_set=pa.array({f.raw_id for f in found}, pa.int64()))
+
+    def _lineage(self, raw_id: int, table: str, now: datetime, broken: bool) -> str:
         return json.dumps(
             {
                 "source_table": self.mapping.config.source.raw_table,
@@ -223,19 +206,41 @@ class Work:
             for p in done
             if p.newest is not None
         ]  # fmt: skip
-        offers = self._offers() if self.mapping.per_element else []
+        folded = self._fold() if self.mapping.per_element else {}
         for spec in self.specs:
-            parts = self._rows.pop(spec.table, [])
+            rows = folded.pop(spec.table) if spec.table in folded else self._computed(spec.table)
             report = self.report.tables[spec.table]
-            if versions and parts:
-                rows = pa.concat_tables(parts)
-                if self.mapping.per_element:
-                    rows = fold(rows, self.mapping.by_name[spec.table], offers)
+            if versions and rows is not None:
                 finished = self._finished(spec, rows)
                 check_batch(finished, self._extractor().contracts[spec.table])
                 yield TableBatch(spec, MergeBatch(finished, versions), report)
             else:
                 yield TableBatch(spec, MergeBatch(pa.table({}), []), report)
+
+    def _computed(self, table: str) -> pa.Table | None:
+        """Take the rows of a table over all good captures; None where none was computed."""
+        parts = self._rows.pop(table, [])
+        return pa.concat_tables(parts) if parts else None
+
+    def _fold(self) -> dict[str, pa.Table]:
+        """Put the rows of each entity together, by table; judge them, and keep which casts of theirs failed."""
+        offers, folded = self._offers(), {}
+        dates = {p.entity: p.newest.partition_date for p in self.todo if p.newest is not None}
+        failures = []
+        for spec in self.specs:
+            rows, target = self._computed(spec.table), self.mapping.by_name[spec.table]
+            if rows is not None:
+                folded[spec.table] = fold(rows, target, offers)
+                found = standing_failures((f for f in self._casts if f.table == spec.table), rows, target, offers)
+                failures += [self._failure(f, str(f.scope), dates[str(f.scope)]) for f in found]
+        if folded:
+            released = {(f.table, f.rule) for f in self.findings if f.severity == "error"}
+            self.findings = folded_findings(self._extractor(), folded, self.todo, released)
+        self.stores.quality.record_cast_failures(
+            self.mapping.config.source.raw_table, [], failures, table_names=[s.table for s in self.specs],
+            entity_keys=list(dates),
+        )  # fmt: skip
+        return folded
 
     def write(self, batch: TableBatch) -> None:
         """Merge one batch into every sink and add the counts, those of captures merged before included."""
@@ -277,10 +282,11 @@ class Work:
     def finish(self) -> None:
         """Keep what the rules found, for the checks of the dates concerned."""
         plans = {p.entity: p for p in self.todo}
+        by_capture = {p.newest.raw_id: p for p in self.todo if p.newest is not None}
         results = []
         for f in self.findings:
-            plan = plans.get(self._entity_of(f))
-            if plan is not None and plan.newest is not None and plan.newest.raw_id == f.raw_id:
+            plan = plans.get(str(f.scope)) if self.mapping.per_element else by_capture.get(f.raw_id)
+            if plan is not None and plan.newest is not None:
                 results.append(
                     CheckResult(
                         f.table, plan.newest.partition_date, f.rule, f.kind, f.severity, f.checked, f.failed, f.samples,
@@ -289,12 +295,6 @@ class Work:
                 )  # fmt: skip
         tables = [s.table for s in self.specs]
         self.stores.quality.record_check_results(tables, list(plans), results)
-
-    def _entity_of(self, finding: Finding) -> str:
-        """Return the entity a finding is about: of its first sample, where a response has several."""
-        if self.mapping.per_element and finding.samples and finding.table in self.mapping.by_name:
-            return str(finding.samples[0].get(self.mapping.by_name[finding.table].scope))
-        return self._captures[finding.raw_id].entity_key
 
 
 def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from mlb_platform.extraction.plan import EntityPlan, held_ids, raw_rows
 from mlb_platform.extraction.stores import Stores
-from mlb_platform.history.in_force import spans
+from mlb_platform.history.in_force import successive
 from mlb_platform.history.moments import Moment
 from mlb_platform.history.states import MOMENT, States
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -88,7 +88,7 @@ def chain(captures: Sequence[RawRow], before: MergeEntry | None, merge: MergeEnt
     if last is None or (before is not None and first is None):
         return []
     within = [c for c in captures if c.as_of < last.as_of and (first is None or first.as_of < c.as_of)]
-    leading = [s.capture for s in spans([*within, last]) if s.capture is not last]
+    leading = [c for c in successive([*within, last]) if c is not last]
     return [*([first] if first is not None else []), *leading, last]
 
 

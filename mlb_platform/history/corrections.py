@@ -12,7 +12,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,13 @@ from resources.delta_changes import VersionGone
 from resources.errors import PlatformError
 from resources.lake import open_table, sink_id
 from resources.merge import MergeSpec
-from resources.merge_history import MergeEntry, merge_history, unexamined_scopes, unexamined_tables
+from resources.merge_history import (
+    UnexaminedMerge,
+    give_up_gone,
+    unexamined_merges,
+    unexamined_sinks,
+    unexamined_tables,
+)
 from resources.merge_state import MergeStates
 
 _log = logging.getLogger(__name__)
@@ -51,20 +57,16 @@ class Examiner:
 
         `look` may be given to use, for other tables of the mapping, what is read and derived.
         """
-        with self.stores.postgres.transaction() as connection:
-            waiting = unexamined_scopes(connection, table)
-        delta = open_table(self.lake, table) if waiting else None
-        sink = sink_id(delta) if delta is not None else ""
-        scopes = waiting.get(sink, [])
-        if not scopes:
+        waiting = self._waiting(table)
+        if not waiting:
             return Counter()
         look = look or Look(self.stores, self.lake, mapping)
         spec = look.states.specs[table]
-        steps, merges = self._steps(mapping, spec, sink, scopes, look)
+        steps = self._steps(mapping, spec, waiting, look)
         corrections = [
             c for pair in self._compared(mapping, spec, steps, look.states) for c in _corrections(spec, mapping, pair)
         ]
-        stored = self.corrections.add(corrections, merges)
+        stored = self.corrections.add(corrections, [w.merge for w in waiting])
         if stored:
             _log.info("%s: %s corrections", table, sum(stored.values()))
         return stored
@@ -82,26 +84,33 @@ class Examiner:
                     found[table] = number
         return found
 
-    def _steps(
-        self, mapping: ResolvedMapping, spec: MergeSpec, sink: str, scopes: Sequence[str], look: Look
-    ) -> tuple[list[Step], list[MergeEntry]]:
-        """Return what there is to compare, and every merge that is done with afterwards."""
+    def _waiting(self, table: str) -> list[UnexaminedMerge]:
+        """Return the merges into a table of the lake that nobody looked at; those into one before it are given up."""
         with self.stores.postgres.transaction() as connection:
-            history = merge_history(connection, sink, spec.table, scopes)
-        merges = [e for entries in history.by_scope.values() for e in entries if e.unexamined]
+            sinks = unexamined_sinks(connection, table)
+        delta = open_table(self.lake, table) if sinks else None
+        if delta is None:
+            return []
+        sink, created = sink_id(delta), delta.metadata().created_time
+        with self.stores.postgres.transaction() as connection:
+            if sinks - {sink} and created is not None:
+                give_up_gone(connection, table, sink, datetime.fromtimestamp(created / 1000, UTC))
+            return unexamined_merges(connection, sink, table) if sink in sinks else []
+
+    def _steps(
+        self, mapping: ResolvedMapping, spec: MergeSpec, waiting: Sequence[UnexaminedMerge], look: Look
+    ) -> list[Step]:
+        """Return what there is to compare."""
         if self._finality.teller(mapping) is None:
-            return [], merges
-        good = look.good_captures(scopes)
+            return []
+        good = look.good_captures(sorted({w.merge.scope for w in waiting}))
         steps, first = [], []
-        for scope, entries in history.by_scope.items():
-            for before, merge in zip([None, *entries], entries, strict=False):
-                if not merge.unexamined:
-                    continue
-                if before is None:
-                    first.append(Step(None, merge, chain(good[scope], None, merge)))
-                elif before.content_hash != merge.content_hash and before.as_of < merge.as_of:
-                    steps.append(Step(before, merge, chain(good[scope], before, merge)))
-        return steps + self._since_over(mapping, first), merges
+        for before, merge in ((w.before, w.merge) for w in waiting):
+            if before is None:
+                first.append(Step(None, merge, chain(good[merge.scope], None, merge)))
+            elif before.content_hash != merge.content_hash and before.as_of < merge.as_of:
+                steps.append(Step(before, merge, chain(good[merge.scope], before, merge)))
+        return steps + self._since_over(mapping, first)
 
     def _since_over(self, mapping: ResolvedMapping, steps: Sequence[Step]) -> list[Step]:
         """Keep of first merges, from the newest capture back, those captures that were taken when the game was over.
@@ -148,15 +157,21 @@ class AfterMerge:
 
     def __call__(self, work: Work, batch: TableBatch) -> None:
         """Count the corrections in the batch's report; what cannot be examined now is left for the next time."""
+        try:
+            batch.report.corrections.update(self._examined(work, batch))
+        except Exception as error:  # noqa: BLE001 - whatever fails here: the rows are merged, and the run goes on
+            self._look = None
+            problem = f"{batch.spec.table}: corrections are not examined yet: {error}"
+            work.report.problems.append(problem)
+            _log.warning("%s", problem, exc_info=not isinstance(error, PlatformError))
+
+    def _examined(self, work: Work, batch: TableBatch) -> Counter[date | None]:
         self._made = self._made or self._make()
         look = self._look[1] if self._look is not None and self._look[0]() is work else None
         if look is None:
             look = Look(self._made.stores, self._made.lake, work.mapping)
             self._look = (weakref.ref(work), look)
-        try:
-            batch.report.corrections.update(self._made.examine(work.mapping, batch.spec.table, look))
-        except PlatformError as error:
-            _log.warning("%s: corrections are not examined yet: %s", batch.spec.table, error)
+        return self._made.examine(work.mapping, batch.spec.table, look)
 
 
 def _corrections(spec: MergeSpec, mapping: ResolvedMapping, pair: Pair) -> Iterator[Correction]:

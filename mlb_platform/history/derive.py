@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from mlb_platform.extraction.collect import RAW_ID
 from mlb_platform.extraction.extract import Extractor
 from mlb_platform.extraction.folding import Offer, fold
+from mlb_platform.extraction.holding import UNSTORABLE
 from mlb_platform.extraction.plan import EntityPlan, held_ids
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
-from mlb_platform.extraction.work import UNSTORABLE
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.quality.findings import Finding
 from resources.merge import LINEAGE_METADATA, TRANSFORM_TIMESTAMP, MergeBatch, MergeSpec, ScopeVersion

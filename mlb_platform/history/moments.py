@@ -52,12 +52,12 @@ def every(mapping: ResolvedMapping) -> Choose:
         if not _folds(mapping):
             found = [m for s in spans(captures) for m in _moment(mapping, [s.capture], s.start, s.end)]
             return found
-        times = sorted({c.captured_at for c in captures})
-        ends = [*times[1:], None]
+        times = sorted({time for c in captures for time in (c.captured_at, c.observed_at)})
+        orders = [(time, newest_first(captures, time)) for time in times]
+        orders = [new for old, new in zip([None, *orders], orders, strict=False) if old is None or old[1] != new[1]]
+        ends = [*(time for time, _ in orders[1:]), None]
         return [
-            m
-            for start, end in zip(times, ends, strict=True)
-            for m in _moment(mapping, newest_first(captures, start), start, end)
+            m for (start, known), end in zip(orders, ends, strict=True) for m in _moment(mapping, known, start, end)
         ]
 
     return choose

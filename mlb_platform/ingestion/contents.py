@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+import orjson
+
+from mlb_platform.mapping.element import ElementReads
 from mlb_platform.mapping.models import DateSource, EmbeddedDocuments
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path, render_steps
 from resources.raw_members import DateClaim
@@ -54,11 +58,20 @@ class Entities:
     key_paths: tuple[Steps, ...]
     key_type: str
     partition_paths: tuple[Steps, ...]
+    reads: ElementReads | None = None
+    """What rows are made of, where that lies in the element."""
 
     @classmethod
-    def at(cls, text: str, key_paths: tuple[Steps, ...], key_type: str, partition_paths: tuple[Steps, ...]) -> Entities:
+    def at(
+        cls,
+        text: str,
+        key_paths: tuple[Steps, ...],
+        key_type: str,
+        partition_paths: tuple[Steps, ...],
+        reads: ElementReads | None = None,
+    ) -> Entities:
         """Return the entities that are the elements of the array at `text`."""
-        return cls(_to_elements(text), key_paths, key_type, partition_paths)
+        return cls(_to_elements(text), key_paths, key_type, partition_paths, reads)
 
     @property
     def text(self) -> str:
@@ -69,6 +82,16 @@ class Entities:
         """Yield the elements of a document."""
         for chain in walk(document, self.steps):
             yield chain[-1]
+
+    def told(self, elements: Sequence[Any]) -> str | None:
+        """Return what identifies what a response tells of an entity by these elements; None where that is not known.
+
+        It is the hash of what the mapping reads of them, after the fingerprint of what it reads.
+        """
+        if self.reads is None:
+            return None
+        read = orjson.dumps([self.reads.of(e) for e in elements], option=orjson.OPT_SORT_KEYS)
+        return f"{self.reads.fingerprint}:{hashlib.sha256(read).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -135,13 +158,48 @@ class Embedding:
         return cls(source.member, source.key, steps)
 
 
-def embedded_documents(document: Any, embedding: Embedding) -> list[dict[str, Any]]:
-    """Return the objects with a key at an embedding's paths; of several with one key the first."""
+@dataclass
+class Embedded:
+    """The documents that a response carries, and what lies where documents should be but is none: its path and why."""
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    unusable: list[tuple[str, str, Any]] = field(default_factory=list)
+
+
+def embedded_documents(document: Any, embedding: Embedding, as_key: Callable[[Any], str | None]) -> Embedded:
+    """Return the objects with a key at an embedding's paths; those of one key are put together (`merged`).
+
+    `as_key` says which key an object's value is, None for a value that is none. An empty object is nothing.
+    """
     found: dict[str, dict[str, Any]] = {}
+    embedded = Embedded()
     for steps in embedding.sources:
         for chain in walk(document, steps):
             value = chain[-1]
-            key = value.get(embedding.key) if isinstance(value, dict) else None
-            if isinstance(key, int | str) and not isinstance(key, bool):
-                found.setdefault(str(key), value)
-    return list(found.values())
+            if value == {}:
+                continue
+            told = value.get(embedding.key) if isinstance(value, dict) else None
+            key = as_key(told)
+            if key is not None:
+                found[key] = merged(found[key], value) if key in found else value
+            elif not isinstance(value, dict):
+                embedded.unusable.append((render_steps(steps), "is no JSON object", value))
+            else:
+                why = f"has no {embedding.key}" if told is None else f"has {str(told)[:40]!r} for {embedding.key}"
+                embedded.unusable.append((render_steps(steps), why, value))
+    embedded.documents = list(found.values())
+    return embedded
+
+
+def merged(value: Any, later: Any) -> Any:
+    """Return two objects put together: what the first tells stays, what it leaves out or leaves empty is the later's.
+
+    Lists are taken whole. Neither is changed.
+    """
+    if value is None or value in ({}, []):
+        return value if later is None else later
+    if isinstance(value, dict) and isinstance(later, dict):
+        if value == later:
+            return value
+        return {**value, **{k: merged(value[k], v) if k in value else v for k, v in later.items()}}
+    return value

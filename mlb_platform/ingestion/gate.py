@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Literal
 
 import orjson
@@ -25,12 +26,15 @@ from mlb_platform.ingestion.contents import (
     first,
     iso_day,
 )
-from mlb_platform.mapping.paths import parse_path
+from mlb_platform.mapping.element import element_reads
+from mlb_platform.mapping.paths import parse_path, render_steps
 from mlb_platform.mapping.resolve import ResolvedMapping, path_list
 from mlb_platform.mapping.shape import document_tree, source_steps
 from resources.errors import PlatformError
 from resources.raw_members import DateClaim, Member
-from resources.raw_store import RawCapture
+from resources.raw_store import RawCapture, Rejection
+
+__all__ = ["GateSpec", "Rejection", "Request", "admit", "gate_spec", "gate_specs", "reject"]
 
 MAX_BYTES = 200_000_000
 """The largest payload taken: PostgreSQL's jsonb ends at 256 MB, and a feed has 2."""
@@ -87,18 +91,6 @@ class Request:
     status_code: int | None = None
 
 
-@dataclass(frozen=True)
-class Rejection:
-    """Why a payload is not stored, how it begins, and the hash of its bytes."""
-
-    source: str
-    endpoint: str
-    method: str
-    reason: str
-    excerpt: str
-    content_hash: str
-
-
 class _Refused(Exception):
     """The reason a payload is refused for."""
 
@@ -132,7 +124,7 @@ def gate_spec(mapping: ResolvedMapping, others: Mapping[str, GateSpec] | None = 
     entity = tuple(parse_path(p).steps for p in path_list(mapping.entity_key))
     entities = None
     if source.entities is not None:
-        entities = Entities.at(source.entities, entity, mapping.entity_key.type, partition)
+        entities = Entities.at(source.entities, entity, mapping.entity_key.type, partition, element_reads(mapping))
         entity = partition = ()
     required = list(source.required)
     if not required:
@@ -180,6 +172,7 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
     claims = claims_of(document, spec.claims)
     if spec.own_dates is not None and day is not None:
         claims = (*claims, DateClaim(spec.own_dates, entity_key, day, own=True))
+    embedded, refused_parts = _embedded(document, entity_key, request, spec)
     return RawCapture(
         entity_key=entity_key,
         endpoint=spec.endpoint,
@@ -193,31 +186,43 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
         data=text,
         members=members,
         claims=claims,
-        embedded=_embedded(document, entity_key, request, spec),
+        embedded=embedded,
+        refused_parts=refused_parts,
     )
 
 
 def _embedded(
     document: dict[str, Any], entity_key: str, request: Request, spec: GateSpec
-) -> tuple[tuple[str, RawCapture], ...]:
-    """Return the documents of other endpoints in this one, each kind as a response of its own."""
-    found = []
+) -> tuple[tuple[tuple[str, RawCapture], ...], tuple[Rejection, ...]]:
+    """Return the documents of other endpoints in this one, each kind as a response of its own, and what is refused.
+
+    What is refused names this response and the path there; the response itself is none the worse for it.
+    """
+    found: list[tuple[str, RawCapture]] = []
+    refused: list[Rejection] = []
     for embedding, into in spec.embeds:
-        listed = embedded_documents(document, embedding)
-        usable = [d for d in listed if _as_key(d[embedding.key], into.entities.key_type if into.entities else "TEXT")]
-        if not usable:
+        key_type = into.entities.key_type if into.entities else "TEXT"
+        carried = embedded_documents(document, embedding, partial(_as_key, sql_type=key_type))
+        for path, why, value in carried.unusable:
+            reason = f"another shape: what {spec.name} carries at {path} for {into.name} {why}"
+            source = f"{request.source}: {path}"
+            refused.append(reject(orjson.dumps(value), source, into.endpoint, into.method, reason))
+        if not carried.documents:
             continue
+        paths = ", ".join(render_steps(s) for s in embedding.sources)
         of = Request(
-            request.source,
+            f"{request.source}: {paths}",
             request.captured_at,
             f"{spec.raw_table}:{entity_key}",
             {"embedded_in": spec.raw_table, "entity_key": entity_key},
             request.url,
         )
-        made = admit(orjson.dumps({embedding.member: usable}), of, into)
+        made = admit(orjson.dumps({embedding.member: carried.documents}), of, into)
         if isinstance(made, RawCapture):
             found.append((into.raw_table, made))
-    return tuple(found)
+        else:
+            refused.append(made)
+    return tuple(found), tuple(refused)
 
 
 def reject(body: bytes, source: str, endpoint: str, method: str, reason: str) -> Rejection:
@@ -266,7 +271,7 @@ def _parse(text: bytes) -> dict[str, Any]:
 
 def _members(document: dict[str, Any], entities: Entities) -> tuple[Member, ...]:
     """Return the entities of a response; an element without its key refuses the response."""
-    found: dict[str, Member] = {}
+    found: dict[str, list[Any]] = {}
     name = " or ".join(".".join(steps) for steps in entities.key_paths)
     for number, element in enumerate(entities.elements(document)):
         value = first(element, entities.key_paths)
@@ -274,8 +279,11 @@ def _members(document: dict[str, Any], entities: Entities) -> tuple[Member, ...]
         if key is None:
             told = "has no" if value is None else f"has {str(value)[:40]!r} for"
             raise _Refused(f"another shape: element {number} of {entities.text} {told} {name}")
-        found[key] = Member(key, iso_day(first(element, entities.partition_paths)))
-    return tuple(found.values())
+        found.setdefault(key, []).append(element)
+    return tuple(
+        Member(key, iso_day(first(elements[-1], entities.partition_paths)), entities.told(elements))
+        for key, elements in found.items()
+    )
 
 
 def _entity_key(document: dict[str, Any], request: Request, spec: GateSpec, members: tuple[Member, ...]) -> str:

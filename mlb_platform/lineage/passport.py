@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlb_platform.extraction.plan import held_ids, plan_entities
+from mlb_platform.extraction.plan import held_ids, plan_entities, raw_rows
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.lineage.captures import Capture, Captures, PartOf, Told
@@ -148,9 +148,7 @@ def _offered(
     merged = captures.find(mapping.config.source.raw_table, state.raw_id)
     if not target.folds:
         return outdated, [capture], merged
-    rows = stores.raw.rows(
-        mapping.config.source.raw_table, entity_keys=[scope], by_member=mapping.per_element
-    )  # fmt: skip
+    rows = raw_rows(stores, mapping, entity_keys=[scope])
     records = stores.quality.quarantined(mapping.config.source.raw_table, [r.raw_id for r in rows], released=True)
     held = held_ids(records, [merge_spec(t) for t in mapping.targets])
     plan = plan_entities(rows, held, mapping).get(scope)
@@ -158,7 +156,9 @@ def _offered(
         return outdated, [capture], merged
     if plan.content_hash != state.content_hash:
         outdated.append("captures have come since it was merged; the next run takes them in")
-    listed = [captures.find(mapping.config.source.raw_table, r.raw_id) for r in plan.offered]
+    # the row's own capture also where a newer one tells the same
+    made_of = {r.raw_id for r in plan.offered} | {capture.raw_id}
+    listed = [captures.find(mapping.config.source.raw_table, r.raw_id) for r in plan.candidates if r.raw_id in made_of]
     return outdated, [c for c in listed if c is not None], merged
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -18,6 +19,7 @@ from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.mapping.shape import Node, Steps
 from mlb_platform.quality.drift import DriftJudge
 from mlb_platform.quality.drift_absent import Profiled
+from resources.drift_days import DriftDays
 from resources.drift_store import DateDrift, DriftStore
 from resources.raw_store import RawRow, RawStore
 
@@ -25,8 +27,8 @@ VERSION = 1
 """To be raised when profiles are made otherwise."""
 MOST = 40
 """Captures of a date that are profiled at one look."""
-FEW = 4
-"""The same where many dates are looked at in one run."""
+FEW = 20
+"""The same where many dates are looked at in one run, without the captures before them: all games of most dates."""
 MANY_DATES = 5
 COMPARED = 10
 """Earlier dates with which one is compared …"""
@@ -58,16 +60,16 @@ class DriftProfiles:
         self.raw_table = mapping.config.source.raw_table
         self.made_by = made_by(self.cover.tree)
         self._totals: dict[date, PathNode] = {}
-        self._rows: dict[date, dict[str, list[RawRow]]] | None = None
+        self._days = DriftDays(
+            raw, store, self.raw_table, by_member=mapping.per_element, captured=mapping.partition is None
+        )
 
     def days(self, first: date | None = None, last: date | None = None) -> list[date]:
         """Return the dates in a range that have captures, in order."""
         source = self.mapping.config.source
         if source.dated_by is not None:
             self.raw.redate(source.raw_table, source.dated_by)
-        return [
-            day for day in sorted(self._all_rows()) if (first is None or day >= first) and (last is None or day <= last)
-        ]
+        return self._days.all(first, last)
 
     def look_at(self, day: date, most: int = MOST) -> DateDrift:
         """Profile the newest captures of a date, up to `most` new ones, compare them with earlier dates, and keep both.
@@ -99,11 +101,9 @@ class DriftProfiles:
         self.store.keep_drift(self.mapping.name, result)
         return result
 
-    def unseen(self, days: Iterable[date]) -> list[date]:
-        """Return those of some dates that have newest captures without a profile."""
-        newest = {day: {rows[-1].raw_id for rows in self._by_entity(day).values()} for day in days}
-        kept = self.store.kept(self.raw_table, sorted(set().union(*newest.values())), self.made_by)
-        return [day for day, ids in newest.items() if not ids <= kept]
+    def unseen(self) -> list[date]:
+        """Return the dates that have newest captures without a profile, in order."""
+        return self._days.unseen(self.made_by)
 
     def seasons(self, days: Sequence[date]) -> dict[str, PathNode]:
         """Return the profiles kept of some dates, put together by year."""
@@ -121,24 +121,13 @@ class DriftProfiles:
         self._load([day])
         return self._totals.get(day, PathNode())
 
-    def _all_rows(self) -> dict[date, dict[str, list[RawRow]]]:
-        if self._rows is None:
-            self._rows = {}
-            for row in self.raw.rows(self.raw_table, by_member=self.mapping.per_element):
-                day = self._day(row)
-                if day is not None:
-                    self._rows.setdefault(day, {}).setdefault(row.entity_key, []).append(row)
-        return self._rows
-
-    def _day(self, row: RawRow) -> date | None:
-        return row.partition_date if self.mapping.partition is not None else row.captured_at.date()
-
     def _by_entity(self, day: date) -> dict[str, list[RawRow]]:
         """Return the captures of a date by entity, oldest first."""
-        if self._rows is not None or self.mapping.partition is None:
-            return self._all_rows().get(day, {})
+        of_day: dict[str, Sequence[Any]] = {"dates": [day]}
+        if self.mapping.partition is None:
+            of_day = {"raw_ids": self._days.raw_ids(day)}
         found: dict[str, list[RawRow]] = {}
-        for row in self.raw.rows(self.raw_table, dates=[day], by_member=self.mapping.per_element):
+        for row in self.raw.rows(self.raw_table, by_member=self.mapping.per_element, **of_day):
             found.setdefault(row.entity_key, []).append(row)
         return found
 
@@ -161,14 +150,14 @@ class DriftProfiles:
         for raw_id in reversed(missing[-most:]):
             rows = newest[raw_id]
             new[raw_id] = self._profile(raw_id, rows[-1].entity_key)
-            if len(rows) > 1 and most > FEW and rows[-2].raw_id not in nodes and not self.mapping.per_element:
+            if len(rows) > 1 and most > FEW and rows[-2].raw_id not in nodes:
                 new[rows[-2].raw_id] = self._profile(rows[-2].raw_id, rows[-2].entity_key)
         nodes |= new
         found = DateSlice(day, known=len(newest))
         total = PathNode()
         for raw_id, rows in newest.items():
             if raw_id in nodes:
-                before = nodes.get(rows[-2].raw_id) if len(rows) > 1 and not self.mapping.per_element else None
+                before = nodes.get(rows[-2].raw_id) if len(rows) > 1 else None
                 found.captures.append(Profiled(raw_id, rows[-1].entity_key, nodes[raw_id], before))
                 total.merge(nodes[raw_id])
         self._totals[day] = total

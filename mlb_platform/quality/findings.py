@@ -1,4 +1,4 @@
-"""What a rule found in a capture."""
+"""What a rule found in a capture, or in what several captures of an entity add up to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ SAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule broken by rows of one table in one capture: how many of how many, and a few of them."""
+    """A rule broken by rows of one table in one capture: how many of how many, and a few of them.
+
+    `scope`: the entity whose rows they are, where a capture has several.
+    """
 
     raw_id: int
     table: str
@@ -21,11 +24,15 @@ class Finding:
     failed: int
     checked: int
     samples: list[dict[str, Any]] = field(default_factory=list)
+    scope: str | None = None
 
 
 @dataclass(frozen=True)
 class CastFailure:
-    """Values of one column of one capture that are not of its type and became NULL."""
+    """Values of one column of one capture that are not of its type and became NULL.
+
+    `scope`: the entity whose rows have them, where a capture has several and the rows are known.
+    """
 
     raw_id: int
     table: str
@@ -35,3 +42,4 @@ class CastFailure:
     value: str
     failures: int
     lenient: bool
+    scope: str | None = None

@@ -32,7 +32,10 @@ def _quoted(columns: Iterable[str], alias: str = "") -> str:
 
 
 class Judge:
-    """Finds broken rules in the rows of the tables it is given; `raw_id` is the column that tells captures apart."""
+    """Finds broken rules in the rows of the tables it is given; `raw_id` is the column that tells captures apart.
+
+    It may be any whole number that tells apart what is judged by itself, as a number of the entity.
+    """
 
     def __init__(self, tables: Sequence[JudgedRows], raw_id: str) -> None:
         self.tables = tables

@@ -90,6 +90,23 @@ class Reconciled:
             [k for k in self.unmatched if k.rule.split(".")[0] in names],
         )
 
+    def replaced(self, rules: Collection[str], games: Collection[int], later: Reconciled) -> Reconciled:
+        """Return this with what is said of these games by these rules as `later` says it."""
+
+        def kept(rule: str, game_pk: int) -> bool:
+            return not (rule in rules and game_pk in games)
+
+        def listed(name: str, mine: Sequence[Game], new: Sequence[Game]) -> list[Game]:
+            return [*(g for g in mine if kept(name, g.game_pk)), *(g for g in new if not kept(name, g.game_pk))]
+
+        return Reconciled(
+            [c for c in self.compared if kept(c.rule.name, c.game.game_pk)] + later.compared,
+            self.absent | later.absent,
+            {n: listed(n, self.games.get(n, []), later.games.get(n, [])) for n in self.games | later.games},
+            {n: listed(n, self.early.get(n, []), later.early.get(n, [])) for n in self.early | later.early},
+            [k for k in self.unmatched if kept(k.rule.split(".")[0], k.game_pk)] + later.unmatched,
+        )
+
     def by_date(self, dates: Iterable[date]) -> dict[date, Reconciled]:
         """Return the parts of dates; what is absent is so on all of them."""
         parts = {day: Reconciled(absent=self.absent) for day in dates}

@@ -23,10 +23,11 @@ OPTIONAL = frozenset(
 """What older responses leave out; the rest is missed where it is not there."""
 _PARTS = ("at_bats", "base_on_balls", "hit_by_pitch", "sac_bunts", "sac_flies", "catchers_interference")
 SCORED_LATER = frozenset(
-    {"at_bats", "hits", "doubles", "triples", "home_runs", "total_bases", "rbi", "earned_runs", "put_outs", "assists",
-     "runs"}
+    {"at_bats", "hits", "doubles", "triples", "home_runs", "total_bases", "rbi", "earned_runs", "put_outs", "assists"}
 )  # fmt: skip
 """What the official scorer can rule otherwise after the game: two responses of different times may differ in it."""
+CHARGED_LATER = SCORED_LATER | {"runs"}
+"""The same for pitchers: to whom of them a run is charged is the scorer's too; that it was scored is not."""
 
 
 def players(table: str, fact: str, measures: Sequence[str]) -> str:

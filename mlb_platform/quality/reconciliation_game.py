@@ -161,28 +161,40 @@ EVENTS = _rule("""
 PITCHES = _rule(f"""
     WITH thrown AS (
         SELECT game_pk, at_bat_index, count(*) AS pitches, max(pitch_number) AS numbered,
-               count(*) FILTER (WHERE is_in_play) AS in_play, max(event_index) AS last_index
+               count(*) FILTER (WHERE is_in_play) AS in_play
         FROM game.live_game_pitch_events WHERE {OF_GAMES} GROUP BY 1, 2),
+    events AS (
+        SELECT game_pk, at_bat_index, event_index, balls, strikes, true AS counts FROM game.live_game_pitch_events
+        WHERE {OF_GAMES}
+        UNION ALL
+        SELECT game_pk, at_bat_index, event_index, balls, strikes, event_kind = 'no_pitch' AND balls IS NOT NULL
+        FROM game.live_game_play_actions WHERE {OF_GAMES}),
     counts AS (
-        SELECT DISTINCT ON (game_pk, at_bat_index) game_pk, at_bat_index, balls || '-' || strikes AS count FROM (
-            SELECT game_pk, at_bat_index, event_index, balls, strikes FROM game.live_game_pitch_events
-            WHERE {OF_GAMES}
-            UNION ALL
-            SELECT game_pk, at_bat_index, event_index, balls, strikes FROM game.live_game_play_actions
-            WHERE {OF_GAMES} AND event_kind = 'no_pitch' AND balls IS NOT NULL) events
-        ORDER BY game_pk, at_bat_index, event_index DESC)
+        SELECT DISTINCT ON (game_pk, at_bat_index) game_pk, at_bat_index, balls || '-' || strikes AS count
+        FROM events WHERE counts ORDER BY game_pk, at_bat_index, event_index DESC),
+    listed AS (
+        SELECT game_pk, at_bat_index, count(*) AS n,
+               max(event_index) + 1 - min(min(event_index)) OVER (PARTITION BY game_pk) AS due
+        FROM events GROUP BY 1, 2)
     SELECT game_pk, m.measure, 'play ' || at_bat_index AS subject, m.expected, m.actual
-    FROM thrown t LEFT JOIN played p USING (game_pk, at_bat_index) LEFT JOIN counts c USING (game_pk, at_bat_index)
+    FROM thrown t FULL JOIN played p USING (game_pk, at_bat_index) LEFT JOIN counts c USING (game_pk, at_bat_index)
+    LEFT JOIN listed l USING (game_pk, at_bat_index)
     CROSS JOIN LATERAL (VALUES
-        ('in_a_play', 'true', (p.game_pk IS NOT NULL)::text, true),
+        ('in_a_play', 'true', (p.game_pk IS NOT NULL)::text, t.game_pk IS NOT NULL),
+        ('thrown', 'true', (t.game_pk IS NOT NULL)::text,
+         p.is_complete AND p.in_play IS NOT NULL AND p.code <> 'intent_walk'),
         ('numbered', t.numbered::text, t.pitches::text, t.numbered IS NOT NULL),
-        ('count', p.balls || '-' || p.strikes, c.count, p.is_complete AND p.code <> 'intent_walk'),
-        ('batted', p.in_play::int::text, t.in_play::text, p.is_complete AND p.in_play IS NOT NULL))
-        m (measure, expected, actual, applies)
+        ('events', l.due::text, l.n::text, l.game_pk IS NOT NULL),
+        ('count', p.balls || '-' || p.strikes, c.count,
+         t.game_pk IS NOT NULL AND p.is_complete AND p.code <> 'intent_walk'),
+        ('batted', p.in_play::int::text, t.in_play::text,
+         t.game_pk IS NOT NULL AND p.is_complete AND p.in_play IS NOT NULL)) m (measure, expected, actual, applies)
     WHERE m.applies""")
 """Every pitch is in a play, none is missing in the numbers of its play, and the last one leaves the play's count.
 
-A play with a batted ball has one pitch in play, another none. Intentional walks add balls that were not thrown.
+A play with a batted ball has one pitch in play, another none. What only a pitch can bring about has one: not so an
+intentional walk, which adds balls that were not thrown. Pitches and other events of a play are numbered together, by
+the game from 0 or 1, so one that is gone leaves a gap.
 """
 
 

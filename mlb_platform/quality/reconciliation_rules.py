@@ -67,14 +67,14 @@ def _both(table: str, feed_table: str, feed_check: str, dated_by: str = FEED) ->
     return (Attachment(table, FEED_CHECK, dated_by), Attachment(f"game.{feed_table}", feed_check, blocking=False))
 
 
-def _box(kind: str, fact: str, measures: tuple[str, ...]) -> Rule:
+def _box(kind: str, fact: str, measures: tuple[str, ...], soft: Collection[str]) -> Rule:
     table = f"game.boxscore_{kind}"
     return Rule(
         f"boxscore_{kind}",
         f"The {kind} lines of the stand-alone box score are what the feed's plays say of each player.",
         box.players(table, fact, measures),
         _both(table, "live_game_plays", "reconciles_with_boxscore"),
-        soft=box.SCORED_LATER | {"doubles", "triples"},
+        soft=soft,
         other=table,
     )
 
@@ -117,13 +117,13 @@ RULES = (
          game.in_parent("game.live_game_fielding_credits", "game.live_game_runners", "at_bat_index, runner_index",
                         "' row ' || runner_index || ' credit ' || credit_index"), _of("live_game_fielding_credits"),
          live=True),
-    _box("batting", "batted", box.BATTING),
-    _box("pitching", "pitched", box.PITCHING),
-    _box("fielding", "fielded", box.FIELDING),
+    _box("batting", "batted", box.BATTING, soft=box.SCORED_LATER),
+    _box("pitching", "pitched", box.PITCHING, soft=box.CHARGED_LATER),
+    _box("fielding", "fielded", box.FIELDING, soft=box.SCORED_LATER),
     Rule("boxscore_teams", "The totals of the stand-alone box score are what the feed's plays say of both teams.",
          box.teams("game.boxscore_teams"),
          _both("game.boxscore_teams", "live_game_plays", "reconciles_with_boxscore"),
-         soft=box.team_measures(box.SCORED_LATER - {"runs"}), other="game.boxscore_teams"),
+         soft=box.team_measures(box.SCORED_LATER), other="game.boxscore_teams"),
     Rule("linescore_innings", "Runs and hits by inning of the stand-alone line score are those of the feed's plays.",
          game.line_score("game.linescore_innings"),
          _both("game.linescore_innings", "live_game_plays", "reconciles_with_linescore"),

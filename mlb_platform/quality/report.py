@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from mlb_platform.mapping.resolve import ResolvedTarget
 
 TEMPLATES = Path(__file__).with_name("templates")
+_STUB = ": no report yet</title>"
 ALL = "all"
 """What the report of a whole table is called, in the place of a date."""
 
@@ -164,6 +167,20 @@ def render_stub(target: ResolvedTarget, what: str, reason: str) -> str:
     return _template("stub.html.j2").render(report=stub, reason=reason, made=made)
 
 
+def is_page(path: Path) -> bool:
+    """Tell whether there is a page, be it one that only says how to make the report."""
+    return os.path.isfile(path)  # noqa: PTH113 (a folder that must not be read has none)
+
+
+def is_stub(path: Path) -> bool:
+    """Tell whether a page is one of `render_stub`."""
+    try:
+        with path.open(encoding="utf-8") as page:
+            return any(_STUB in line for line in islice(page, 10))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def save(path: Path, page: str) -> Path:
     """Write a page whole or not at all; raise PlatformError where it cannot be written."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
@@ -172,5 +189,7 @@ def save(path: Path, page: str) -> Path:
         half.write_text(page, "utf-8")
         half.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
         raise PlatformError(f"the report {path} cannot be written: {error.strerror or error}") from error
     return path

@@ -26,6 +26,13 @@ PINCH_HITTER = f"""(SELECT s.side, s.batting_order / 100 FROM game.live_game_pla
     WHERE s.game_pk = {GAME} AND s.batting_order % 100 = 1 AND s.plate_appearances > 0 ORDER BY 1, 2 LIMIT 1)"""
 
 
+PITCHES_THROWN = {
+    "pitching.pitches_thrown": "player", "teams.pitching_pitches_thrown": "",
+    "boxscore_pitching.pitches_thrown": "player", "boxscore_teams.pitching_pitches_thrown": "",
+}  # fmt: skip
+"""Where a pitch that is gone is missed in the totals."""
+
+
 def one(table: str, values: str, where: str = "true") -> str:
     """The change of values of some rows of the game."""
     return f"UPDATE {table} SET {values} WHERE game_pk = {GAME} AND {where}"
@@ -104,9 +111,17 @@ CHANGES: dict[str, tuple[str, dict[str, str]]] = {
     "a pitch": (
         f"DELETE FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND at_bat_index = {LONG_PLAY} "
         "AND pitch_number = 1",
-        {"pitches.numbered": "play {long}", "pitching.pitches_thrown": "player",
-         "teams.pitching_pitches_thrown": "", "boxscore_pitching.pitches_thrown": "player",
-         "boxscore_teams.pitching_pitches_thrown": ""},
+        {"pitches.numbered": "play {long}", "pitches.events": "play {long}", **PITCHES_THROWN},
+    ),
+    "all pitches of a play": (
+        f"DELETE FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND at_bat_index = {STRIKEOUT}",
+        {"pitches.thrown": "play {strikeout}", **PITCHES_THROWN},
+    ),
+    "the last pitch of a play": (
+        f"DELETE FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND at_bat_index = {STRIKEOUT} AND "
+        f"event_index = (SELECT max(event_index) FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND "
+        f"at_bat_index = {STRIKEOUT})",
+        {"pitches.count": "play {strikeout}", **PITCHES_THROWN},
     ),
     "the play of pitches": (
         one("game.live_game_pitch_events", "at_bat_index = 900", f"at_bat_index = {LONG_PLAY}"),

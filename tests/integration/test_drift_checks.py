@@ -12,15 +12,15 @@ import orjson
 import pytest
 from helpers import MAY_1, SMALL, at, game, mapping_of
 
-from asset_checks.coverage import evaluate_coverage
+from asset_checks.coverage import DAYS, evaluate_coverage
 from mlb_platform.cli.main import run
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
-from mlb_platform.quality.drift_profiles import COMPARED, DriftProfiles
+from mlb_platform.quality.drift_profiles import COMPARED, FEW, MANY_DATES, DriftProfiles
 from mlb_platform.settings import Settings
 from resources.drift_store import DriftStore
 from resources.postgres import Postgres
-from resources.raw_store import RawCapture, RawStore
+from resources.raw_store import RawCapture, RawRow, RawStore
 
 UNDATED = """
 version: "1.0"
@@ -42,9 +42,16 @@ targets:
 
 
 class Counting(RawStore):
-    """A raw store that counts the payloads read."""
+    """A raw store that counts the payloads and the rows read."""
 
     reads = 0
+    listed = 0
+
+    def rows(self, *arguments: Any, **named: Any) -> list[RawRow]:
+        """Return rows without payload."""
+        found = super().rows(*arguments, **named)
+        self.listed += len(found)
+        return found
 
     def payload(self, raw_table: str, raw_id: int) -> bytes:
         """Return the JSON text of one row."""
@@ -170,25 +177,74 @@ def test_a_mapping_without_dates_has_one_verdict(platform: Platform, tmp_path: P
     platform = Platform(platform.settings)
     mapping = platform.registry.get("small/people")
     assert [v.passed for v in evaluate_coverage(platform, mapping, [None])] == [True]
-    for n in range(12):
-        _people(platform, {"people": [{"id": n, "name": "A"}]}, n * 24 * 60)
+    for n in range(DAYS + 4):
+        _people(platform.raw, {"people": [{"id": n, "name": "A"}]}, n * 24 * 60)
     (verdict,) = evaluate_coverage(platform, mapping, [None])
-    assert verdict.passed and verdict.partition is None and verdict.metadata["captures"].value == 5
-    _people(platform, {"people": [{"id": 1, "born": "2000-01-01"}]}, 13 * 24 * 60)
+    assert not verdict.passed and verdict.partition is None and verdict.metadata["captures"].value == DAYS
+    assert verdict.metadata["days_not_looked_at"].value == 4
+    assert "4 earlier days of capture were not looked at" in str(verdict.description)
+    (verdict,) = evaluate_coverage(platform, mapping, [None])
+    assert (
+        verdict.passed
+        and verdict.metadata["captures"].value == 5
+        and verdict.description == ("5 captures: every leaf path is mapped or ignored with a reason, none vanished")
+    )
+    _people(platform.raw, {"people": [{"id": 1, "born": "2000-01-01"}]}, 40 * 24 * 60)
     (verdict,) = evaluate_coverage(platform, mapping, [None])
     found = {r.data["path"]: r.data["kind"] for r in verdict.metadata["found"].records}  # type: ignore[attr-defined]
     assert found["$.people[*].born"] == "new" and found.get("$.people[*].name") in ("lacking", None)
     assert not verdict.passed
 
 
-def _people(platform: Platform, document: dict[str, Any], minute: float) -> None:
+def test_a_date_of_which_not_all_was_looked_at_does_not_pass(platform: Platform) -> None:
+    """In a run over many dates so many a date; it says how many are left, and the next run looks at those."""
+    mapping = platform.registry.get("small/game_v1")
+    days: list[date | None] = [MAY_1 + timedelta(days=n) for n in range(MANY_DATES + 1)]
+    for document in [*games(1, MAY_1, FEW + 2), *games(100, MAY_1 + timedelta(days=1))]:
+        put(platform.raw, document)
+    first, second, *_ = evaluate_coverage(platform, mapping, days)
+    assert (first.passed, first.severity.name, first.blocking) == (False, "WARN", False)
+    assert first.metadata["captures_not_looked_at"].value == 2
+    assert "20 of 22 captures: 2 captures were not looked at" in str(first.description)
+    assert second.passed and second.metadata["captures_not_looked_at"].value == 0
+    assert next(evaluate_coverage(platform, mapping, days)).passed
+
+
+def test_what_is_captured_on_other_days_is_not_read(raw: Counting) -> None:
+    """Of a mapping without dates: its days are asked for, the rows only of the day looked at."""
+    mapping = mapping_of(UNDATED)
+    for n in range(6):
+        _people(raw, {"people": [{"id": p, "name": "A"} for p in range(10)]}, n * 24 * 60)
+    made = profiles(raw, mapping)
+    days = [MAY_1 + timedelta(days=n) for n in range(6)]
+    assert made.days() == made.unseen() == days and made.days(days[1], days[3]) == days[1:4] and raw.listed == 0
+    assert made.look_at(days[2]).captures == 1 and raw.listed == 10
+    assert made.unseen() == [d for d in days if d != days[2]] and raw.listed == 10
+
+
+def test_a_day_is_unseen_until_the_newest_capture_of_each_entity_has_a_profile(raw: Counting) -> None:
+    """By the day in UTC; one followed on its day by a newer one of all its entities counts no more."""
+    mapping = mapping_of(UNDATED)
+    _people(raw, {"people": [{"id": 1, "name": "A"}]}, 0)
+    _people(raw, {"people": [{"id": 1, "name": "B"}]}, 1)
+    _people(raw, {"people": [{"id": 1, "name": "C"}]}, 4 * 60 - 1 / 60)  # the last second of the day
+    _people(raw, {"people": [{"id": 1, "name": "D"}]}, 4 * 60)
+    made = profiles(raw, mapping)
+    assert made.unseen() == [MAY_1, MAY_1 + timedelta(days=1)]
+    assert made.look_at(MAY_1).captures == 1 and raw.reads == 2  # the newest, and the one before it
+    assert made.unseen() == [MAY_1 + timedelta(days=1)]
+    _people(raw, {"people": [{"id": 2, "name": "A"}]}, 2)
+    assert made.unseen() == [MAY_1, MAY_1 + timedelta(days=1)]
+
+
+def _people(raw: RawStore, document: dict[str, Any], minute: float) -> None:
     from resources.raw_members import Member
 
     body = orjson.dumps(document)
     members = tuple(Member(str(p["id"]), None) for p in document["people"])
     digest = hashlib.sha256(body).hexdigest()
     capture = RawCapture("people", "small", "people", {}, None, 200, at(minute), None, digest, body, members)
-    platform.raw.insert("small.people", capture)
+    raw.insert("small.people", capture)
 
 
 def test_the_command_prints_what_changed_and_writes_the_page(

@@ -107,6 +107,33 @@ def test_a_filtered_answer_updates_and_inserts_and_deletes_nothing(bench: Bench)
     assert (counts["parts.pieces"].updated, counts["parts.pieces"].deleted) == (1, 0)
 
 
+def put_record(bench: Bench, minute: float, label: str, record: int, first: int) -> None:
+    """Store an answer about one thing with a record that no table reads, as a feed carries a team."""
+    document = {"things": [{"id": first, "label": label, "record": {"wins": record}}]}
+    made = admit(orjson.dumps(document), Request("test", at(minute)), gate_spec(bench.mapping))
+    assert isinstance(made, RawCapture)
+    bench.stores.raw.insert(bench.raw_table, made)
+
+
+def test_what_is_told_again_and_again_is_read_once(bench: Bench) -> None:
+    """Fifty captures that tell the same of a thing cost one, the next nothing, and a new word two, not fifty-two."""
+    first = next(firsts)
+    for n in range(50):
+        put_record(bench, n, "a", n, first)
+    assert bench.run().parsed == 1
+    put_record(bench, 50, "a", 50, first)
+    assert bench.run().parsed == 0
+    put_record(bench, 51, "b", 51, first)
+    assert bench.run().parsed == 2
+    assert bench.mapped("parts.things", [first]) == [(first, "b", None, None)]
+    put_record(bench, 52, "a", 52, first)
+    assert bench.run().parsed == 2
+    assert bench.mapped("parts.things", [first]) == [(first, "a", None, None)]
+    with bench.postgres.transaction() as connection:
+        found = connection.execute("SELECT count(*) FROM quality.raw_members WHERE entity_key = %s", [str(first)])
+        assert found.fetchone() == (53,)
+
+
 def test_a_late_older_answer_fills_in_and_overwrites_nothing(bench: Bench) -> None:
     """What only the older one tells is new; what both tell stays the newer one's."""
     first = next(firsts)
@@ -115,3 +142,16 @@ def test_a_late_older_answer_fills_in_and_overwrites_nothing(bench: Bench) -> No
     put(bench, Answer(1, (Thing(0, "a", "c", "a", ((1, 1),)),)), first)
     bench.run()
     assert both(bench, first) == ([(first, "b", "c", "a")], [(first, 1, 1)])
+
+
+def test_what_was_told_to_another_mapping_counts_by_its_whole_content(bench: Bench) -> None:
+    """One that reads a member more reads every capture again: the record is what they differ in."""
+    first = next(firsts)
+    for n in range(3):
+        put_record(bench, n, "a", n, first)
+    bench.run()
+    label = "- {name: label, type: VARCHAR(5), json_path: $.label, description: Label.}"
+    wins = "- {name: wins, type: INT, json_path: $.record.wins, description: Wins.}"
+    later = bench.remap(PARTS.replace(label, f"{label}\n      {wins}"))
+    assert later.run(game_pks=[first]).parsed == 3
+    assert later.mapped("parts.things", [first]) == [(first, "a", 2, None, None)]

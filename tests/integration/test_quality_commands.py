@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,12 +15,13 @@ import pytest
 import yaml
 from dagster import DagsterInstance
 
-from mlb_platform.assets import reports
+from mlb_platform.assets import command, reports
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.specs import table_key
 from mlb_platform.cli.main import run
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings, load_settings
+from resources.errors import PlatformError
 from resources.postgres import Postgres
 from tests.helpers import MAY_1, MAY_2, SMALL, Bench, game, mapping_of
 
@@ -276,3 +278,97 @@ def test_what_does_not_fit_into_the_time_says_how_to_make_it(made: Platform, mon
             patched.setattr(reports, "SHARE", 0)
             materialize_dates(made, "small/game_v1", dates=DAYS, full=True, instance=instance)
         assert links(instance, "small.plays")[MAY_1].read_text("utf-8") == whole
+
+
+@pytest.fixture
+def catch_up(
+    made: Platform, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """`mlb quality report --missing` on the platform's home: its exit code and what it printed. Spark fails there."""
+    settings = made.settings
+    for name in ("home", "mappings", "database_url"):
+        monkeypatch.setenv(f"MLB_{name.upper()}", str(getattr(settings, name)))
+    shell = Shell(settings.home, capfd)
+
+    def no_spark(_: Platform) -> None:
+        raise AssertionError("no Spark is needed for this")
+
+    def command(*arguments: str) -> tuple[int, str]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Platform, "spark", no_spark)
+            code = shell("quality", "report", "--missing", *arguments)
+        return code, " ".join((shell.out + shell.err).split())
+
+    return command
+
+
+def stubs(found: dict[date, Path]) -> dict[date, bool]:
+    """Return of each linked page, all of which must be there, whether it only says how to make the report."""
+    return {day: "not made yet" in Page(path.read_text("utf-8")).sections["page"] for day, path in found.items()}
+
+
+def test_the_links_of_a_run_that_is_ended_lead_to_pages_that_can_be_caught_up_with(
+    made: Platform, spark: SparkSession, catch_up: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its first table, or failing while it checks; a page whose rows have changed is not left either."""
+
+    def kill(work: object) -> None:
+        raise KeyboardInterrupt
+
+    def fail(*_: object, **__: object) -> None:
+        raise PlatformError("the checks cannot be made")
+
+    with DagsterInstance.ephemeral() as instance:
+        with pytest.raises(KeyboardInterrupt):
+            materialize_dates(made, "small/game_v1", dates=DAYS, on_progress=kill, instance=instance)
+        assert stubs(links(instance, "small.games")) == dict.fromkeys(DAYS, True)
+        assert not links(instance, "small.plays")
+        assert catch_up("--from", "2024-05-02") == (0, f"2 reports made in {made.settings.quality_reports}")
+        assert stubs(links(instance, "small.games")) == dict.fromkeys(DAYS[1:], False) | {MAY_1: True}
+        with monkeypatch.context() as patched:
+            patched.setattr(command, "evaluate", fail)
+            with pytest.raises(PlatformError, match="the checks cannot be made"):
+                materialize_dates(made, "small/game_v1", dates=DAYS, instance=instance)
+        assert stubs(links(instance, "small.plays")) == dict.fromkeys(DAYS, True)
+        assert catch_up("--mapping", "small/game_v1")[1].startswith("4 reports made")
+        assert catch_up() == (0, "No report is missing.")
+        for table in ("small.games", "small.plays"):
+            assert stubs(links(instance, table)) == dict.fromkeys(DAYS, False)
+        page = Page(links(instance, "small.plays")[MAY_1].read_text("utf-8"))
+        assert page.sections["verdict"] == "warned" and "game_pk = 1, play = 3, runs = 4" in page.sections["runs_few"]
+
+        bench = Bench(made.postgres, made.settings.home / "lake", spark, mapping_of(MAPPING))
+        bench.put(game(1, [(0, 1, "corrected")]), minute=1)
+        with pytest.raises(KeyboardInterrupt):
+            materialize_dates(
+                made, "small/game_v1", tables=["small.plays"], dates=DAYS, on_progress=kill, instance=instance
+            )
+        assert stubs(links(instance, "small.plays")) == {MAY_1: True} | dict.fromkeys(DAYS[1:], False)
+
+
+def test_reports_that_cannot_be_written_do_not_fail_the_run_and_are_told(
+    made: Platform, catch_up: Callable[..., tuple[int, str]]
+) -> None:
+    """The rows are merged and recorded, nothing links to pages that are not there; afterwards they can be made."""
+    folder = made.settings.quality_reports
+    folder.parent.mkdir(parents=True)
+    folder.write_text("a file in the way", "utf-8")
+    with DagsterInstance.ephemeral() as instance:
+        report = materialize_dates(made, "small/game_v1", dates=DAYS, instance=instance)
+        records = instance.fetch_materializations(table_key("small.plays"), limit=100).records
+    events = [r.asset_materialization for r in records if r.asset_materialization is not None]
+    assert len(events) == len(DAYS) and not any(reports.QUALITY_REPORT in e.metadata for e in events)
+    assert report.tables["small.plays"].counts["delta"].inserted == len(RUNS) + 2
+    assert len(report.problems) == 1
+    assert re.match(r"quality reports of 6 tables and dates are missing: .* cannot be written: .*--missing",
+                    report.problems[0])  # fmt: skip
+    code, told = catch_up()
+    assert code == 1 and "cannot be written" in told
+    folder.unlink()
+    assert catch_up()[1].startswith("6 reports made")
+    assert sorted(p.name for p in (folder / "small.plays").iterdir()) == [f"{day}.html" for day in DAYS]
+
+
+def test_missing_takes_no_table(catch_up: Callable[..., tuple[int, str]]) -> None:
+    assert catch_up("small.plays")[0] == 2 and catch_up("--mapping", "small/none")[0] == 2
+    assert catch_up() == (0, "No report is missing."), "nothing was merged"

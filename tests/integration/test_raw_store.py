@@ -20,7 +20,8 @@ import pytest
 
 from resources.postgres import DatabaseError, Postgres, lock_key, open_postgres
 from resources.quality_store import CastFailure, CheckResult, QualityStore, QuarantineRecord
-from resources.raw_store import InsertOutcome, RawCapture, RawStore, RawStoreError
+from resources.raw_members import DateClaim, Member
+from resources.raw_store import InsertOutcome, RawCapture, RawStore, RawStoreError, Rejection
 
 TABLE = "game.live_game_v1"
 T0 = datetime(2024, 7, 13, 4, 0, tzinfo=UTC)
@@ -191,6 +192,74 @@ def test_rows_restored_from_a_dump_come_to_the_cursor(store: RawStore, database:
     with database.transaction() as connection:
         connection.execute(f"UPDATE {TABLE} SET ingest_xid = '99999999999'")
     assert len(RawStore(database).rows_after(TABLE, None, 10)[0]) == 1
+
+
+def dated(store: RawStore, *days: int) -> None:
+    """Store games 1, 2, … whose dates are those days of July, told by their own responses, and known to no row yet."""
+    told = [
+        capture(str(n), claims=(DateClaim("game_pk", str(n), date(2024, 7, day), own=True),), partition_date=None)
+        for n, day in enumerate(days, 1)
+    ]
+    store.insert_many(TABLE, told)
+
+
+def test_dates_are_given_to_the_entities_asked_for_and_once(store: RawStore, database: Postgres) -> None:
+    dated(store, 12, 13)
+
+    def days() -> list[tuple[date | None, str]]:
+        with database.transaction() as connection:
+            found = connection.execute(f"SELECT partition_date, ingest_xid::text FROM {TABLE} ORDER BY raw_id")
+            return [tuple(row) for row in found.fetchall()]  # type: ignore[misc]
+
+    assert store.redate(TABLE, "game_pk", ["2", "none"]) == 1
+    assert [day for day, _ in days()] == [None, date(2024, 7, 13)]
+    assert store.redate(TABLE, "other_pk") == 0
+    assert store.redate(TABLE, "game_pk") == 1
+    before = days()
+    assert [day for day, _ in before] == [date(2024, 7, 12), date(2024, 7, 13)]
+    assert store.redate(TABLE, "game_pk") == store.redate(TABLE, "game_pk", ["1"]) == 0
+    assert days() == before
+
+
+def test_rows_get_their_dates_in_one_order_whatever_order_they_lie_in(store: RawStore, database: Postgres) -> None:
+    """While the first row is another's, none after it is locked: two calls at once cannot wait for each other."""
+    for n in (3, 2, 1):  # the first row is of the last entity
+        told = (DateClaim("game_pk", str(n), date(2024, 7, n), own=True),)
+        store.insert(TABLE, capture(str(n), claims=told, partition_date=None))
+    with database.transaction() as connection:  # the first row now lies after the others
+        connection.execute(f"UPDATE {TABLE} SET status_code = 201 WHERE raw_id = 1")
+    with psycopg.connect(database.url) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(f"SELECT 1 FROM {TABLE} WHERE raw_id = 1 FOR UPDATE")
+        job = pool.submit(store.redate, TABLE, "game_pk")
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        deadline = time.monotonic() + 20
+        while other.execute(waiting.encode()).fetchone() == (0,):
+            assert time.monotonic() < deadline and not job.done()
+            time.sleep(0.01)
+        other.execute(f"SELECT 1 FROM {TABLE} WHERE raw_id IN (2, 3) FOR UPDATE NOWAIT")
+        other.rollback()
+        assert job.result(timeout=20) == 3
+
+
+def test_members_of_a_database_made_before_get_what_they_tell(store: RawStore, database: Postgres) -> None:
+    """The column is added where it is missing; what was stored before tells nothing."""
+    store.insert(TABLE, capture(members=(Member("7", None, "a"),)))
+    with database.transaction() as connection:
+        connection.execute("ALTER TABLE quality.raw_members DROP COLUMN told")
+    store = RawStore(database)
+    store.insert(TABLE, capture(minute=1, members=(Member("7", None, "b"),)))
+    assert [(r.entity_key, r.told) for r in store.rows(TABLE, by_member=True)] == [("7", None), ("7", "b")]
+
+
+def test_what_a_capture_carries_and_is_refused_is_kept_once(store: RawStore, database: Postgres) -> None:
+    """Among the rejected payloads; the capture itself is stored."""
+    refused = (Rejection("a.json: $.teams.home", "team", "team", "has no id", "{}", "h"),)
+    assert store.insert(TABLE, capture(refused_parts=refused)) is STORED
+    assert store.insert(TABLE, capture(refused_parts=refused)) is REPEAT
+    ((source, reason),) = [(r.source, r.reason) for r in QualityStore(database).rejected()]
+    assert (source, reason) == ("a.json: $.teams.home", "has no id")
 
 
 def test_scope_locks_exclude_whatever_the_order(database: Postgres) -> None:

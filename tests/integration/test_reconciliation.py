@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from half_merged import checked_beside
 from helpers import fresh_database
 from pyspark.sql import SparkSession
 from reconciliation_changes import (
@@ -30,7 +31,7 @@ from reconciliation_changes import (
     one,
 )
 
-from asset_checks.reconciliation import NAMES
+from asset_checks.reconciliation import NAMES, evaluate_reconciliation
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.specs import table_key
@@ -262,6 +263,47 @@ def test_a_walk_is_the_first_pitchers_where_the_count_was_his(simulated: Platfor
     assert walked(1) == {f"{side} player 1": 1, f"{side} player {pitcher}": -1}
 
 
+def test_a_foul_that_is_gone_is_missed_where_no_count_tells_of_it(simulated: Platform) -> None:
+    """The last pitch, a foul with two strikes, before a runner is picked off: the events of the play have a gap."""
+    index, foul, balls = row(
+        simulated,
+        f"SELECT at_bat_index, event_index, balls FROM (SELECT *, lead(event_index) OVER play AS next, lead("
+        f"event_index, 2) OVER play AS after, lag(strikes) OVER play AS before FROM game.live_game_pitch_events WHERE "
+        f"game_pk = {GAME} WINDOW play AS (PARTITION BY at_bat_index ORDER BY event_index)) p WHERE pitch_call_code = "
+        "'F' AND strikes = 2 AND before = 2 AND next = event_index + 1 AND after IS NULL ORDER BY 1 LIMIT 1",
+    )
+    pitch = f"DELETE FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND at_bat_index = {index}"
+    pickoff = (
+        "INSERT INTO game.live_game_play_actions SELECT r.* FROM jsonb_populate_record((SELECT x FROM "
+        f"game.live_game_play_actions x WHERE game_pk = {GAME} LIMIT 1), jsonb_build_object('at_bat_index', {index}, "
+        f"'event_index', {foul + 1}, 'event_kind', 'pickoff', 'event_type', 'pickoff_1b')) r"
+    )
+    result = f"event_type = 'pickoff_1b', balls = {balls}, strikes = 2"
+    picked_off = [
+        f"{pitch} AND event_index > {foul}",
+        pickoff,
+        one("game.live_game_plays", result, f"at_bat_index = {index}"),
+    ]
+    found = [
+        {(d.rule, d.subject) for d in differences_after(simulated, s).differences if d.rule.startswith("pitches.")}
+        for s in (picked_off, [*picked_off, f"{pitch} AND event_index = {foul}"])
+    ]
+    assert found == [set(), {("pitches.events", f"play {index}")}]
+
+
+def test_an_intentional_walk_needs_no_pitch_and_a_walk_does(simulated: Platform) -> None:
+    """A play of no pitch at all: by its result."""
+    pitches = f"DELETE FROM game.live_game_pitch_events WHERE game_pk = {GAME} AND at_bat_index = {STRIKEOUT}"
+
+    def found(result: str) -> set[str]:
+        play = one("game.live_game_plays", f"event_type = '{result}'", f"at_bat_index = {STRIKEOUT}")
+        differences = differences_after(simulated, [pitches, play]).differences
+        return {d.rule for d in differences if d.rule.startswith("pitches.")}
+
+    results = ("intent_walk", "walk", "hit_by_pitch", "single", "pickoff_1b")
+    assert [found(result) for result in results] == [set(), *[{"pitches.thrown"}] * 3, set()]
+
+
 def test_a_response_older_than_the_end_of_its_game_is_not_compared(simulated: Platform) -> None:
     """A box score of the fifth inning has fewer hits; that it was left out is told."""
     (game_pk,) = row(simulated, f"SELECT {GAME}")
@@ -311,6 +353,83 @@ def wrong_hit(simulated: Platform) -> Iterator[int]:
             connection.execute(change.format(sign, game_pk, batter).encode())
         if sign == "+":
             yield game_pk
+
+
+@pytest.mark.parametrize(
+    ("writer", "table"),
+    [
+        ("game/live_game_v1", "game.live_game_runners"),
+        ("game/boxscore", "game.boxscore_pitching"),
+        ("schedule/schedule", "schedule.games"),
+    ],
+)
+def test_a_check_beside_a_run_that_has_merged_half_waits_for_the_rest(
+    simulated: Platform, writer: str, table: str
+) -> None:
+    """All rows of a table of the game are not there yet: no finding of any check of any table once they are."""
+    (game_pk,) = row(simulated, f"SELECT {GAME}")
+    mapping = simulated.registry.get(writer)
+    scope = "*" if mapping.per_element else str(game_pk)
+    with simulated.postgres.transaction() as connection:
+        connection.execute(f"CREATE TABLE public.rest AS SELECT * FROM {table} WHERE game_pk = {game_pk}".encode())
+        connection.execute(f"UPDATE {table} SET {CHANGED[table]} WHERE game_pk = {game_pk}".encode())
+    rest = f"DELETE FROM {table} WHERE game_pk = {game_pk}; INSERT INTO {table} SELECT * FROM public.rest"
+
+    def check() -> list[dg.AssetCheckEvaluation]:
+        return list(evaluate_reconciliation(simulated, mapping, list(mapping.by_name), [FIRST]))
+
+    try:
+        assert not all(v.passed for v in check())  # nobody writes it: a finding, at once
+        verdicts = checked_beside(simulated.postgres, writer, scope, rest, check)
+    finally:
+        with simulated.postgres.transaction() as connection:
+            connection.execute(rest.encode())
+            connection.execute(b"DROP TABLE public.rest")
+    assert verdicts and [str(v.description) for v in verdicts if not v.passed] == []
+
+
+CHANGED = {"game.live_game_runners": "end_base = '1B'", "game.boxscore_pitching": "strike_outs = 40",
+           "schedule.games": "home_score = 40"}  # fmt: skip
+"""What rows said before they were merged anew."""
+
+
+def test_a_check_that_finds_nothing_waits_for_nobody(simulated: Platform) -> None:
+    """While all games of the date are being written, and so is a game beside one with a difference."""
+    mapping = simulated.registry.get(MAPPINGS[0])
+    (game_pk,) = row(simulated, f"SELECT {GAME}")
+    with simulated.postgres.transaction() as connection:
+        query = f"SELECT game_pk::text FROM game.live_game_metadata WHERE game_date = '{FIRST}'"
+        games = [found[0] for found in connection.execute(query.encode())]
+    with simulated.postgres.scope_locks(mapping.name, games), simulated.postgres.scope_locks(MAPPINGS[1], ["*"]):
+        assert all(v.passed for v in evaluate_reconciliation(simulated, mapping, list(mapping.by_name), [FIRST]))
+    with simulated.postgres.scope_locks(mapping.name, [g for g in games if g != str(game_pk)]):
+        postgres = simulated.postgres
+        wrong = "UPDATE game.live_game_player_batting SET hits = hits {} 1 WHERE game_pk = {} AND at_bats > 0"
+        for sign in "+-":
+            with postgres.transaction() as connection:
+                connection.execute(wrong.format(sign, game_pk).encode())
+            if sign == "+":
+                verdicts = list(evaluate_reconciliation(simulated, mapping, list(mapping.by_name), [FIRST]))
+    assert {v.check_name for v in verdicts if not v.passed} == {CHECK.name}
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "blocks"),
+    [
+        ("game.boxscore_batting", "runs = runs + 1", True),
+        ("game.boxscore_teams", "batting_runs = batting_runs + 1", True),
+        ("game.boxscore_teams", "pitching_runs = pitching_runs + 1", True),
+        ("game.boxscore_batting", "hits = hits + 1", False),
+        ("game.boxscore_pitching", "runs = runs + 1", False),
+        ("game.boxscore_pitching", "outs = outs + 1", True),
+    ],
+)
+def test_between_responses_what_a_scorer_can_rule_otherwise_warns_and_the_rest_is_an_error(
+    simulated: Platform, table: str, change: str, blocks: bool
+) -> None:
+    """A run is scored or not, whoever of the pitchers is charged with it."""
+    found = differences_after(simulated, [one(table, change)])
+    assert found.differences and {d.blocking for d in found.differences} == {blocks}
 
 
 def run_batting(platform: Platform, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:

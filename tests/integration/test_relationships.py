@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from all_captures import Everything
+from half_merged import checked_beside
 from helpers import MAY_1, SMALL, Bench, game, mapping_of
 from pyspark.sql import SparkSession
 
@@ -82,6 +83,7 @@ def bench(database: Postgres, spark: SparkSession, tmp_path: Path) -> Bench:
         made.put(game(pk, [(n, 0, "a") for n in range(pk)]))
     made.run()
     with made.postgres.transaction() as connection:
+        connection.execute("CREATE TABLE public.gone AS SELECT * FROM small.games WHERE game_pk > 1")
         connection.execute("DELETE FROM small.games WHERE game_pk > 1")
     return made
 
@@ -107,6 +109,62 @@ def test_orphans_are_counted_by_game(bench: Bench) -> None:
     assert found.metadata["orphans"].value == 5
     (row,) = found.metadata["relationships"].value.records  # type: ignore[union-attr]
     assert row.data["by_entity"] == "2: 2 (2), 3: 3 (3)"
+
+
+def test_orphans_beside_a_run_that_has_merged_half_are_looked_at_again_after_it(bench: Bench) -> None:
+    """The run of game 2 merges its row, while those of game 3 stay orphans; nobody waits for game 1, which is fine."""
+    rest = "INSERT INTO small.games SELECT * FROM public.gone WHERE game_pk = 2"
+    with bench.postgres.scope_locks(bench.mapping.name, ["1"]):
+        found = checked_beside(bench.postgres, bench.mapping.name, "2", rest, lambda: verdict(bench))
+    assert found.description == "game_pk -> small.games(game_pk): 3 of 6"
+    (row,) = found.metadata["relationships"].value.records  # type: ignore[union-attr]
+    assert row.data["by_entity"] == "3: 3 (3)"
+    with bench.postgres.transaction() as connection:
+        connection.execute("INSERT INTO small.games SELECT * FROM public.gone WHERE game_pk = 3")
+    with bench.postgres.scope_locks(bench.mapping.name, ["1", "2", "3"]):
+        assert verdict(bench).passed
+
+
+def test_the_run_of_the_mapping_that_is_named_is_waited_for_too(bench: Bench) -> None:
+    """Where the other table is another mapping's, whose responses have several entities."""
+    other = mapping_of(UMPIRES)
+    assert other.per_element
+    with bench.postgres.transaction() as connection:
+        connection.execute("CREATE TABLE small.umpires (n int)")
+        connection.execute("INSERT INTO small.games SELECT * FROM public.gone")
+    naming = mapping_of(SMALL.replace("{to_table: small.games, from_field: game_pk, to_field: game_pk}",
+                                      "{to_table: small.umpires, from_field: play, to_field: n}"))  # fmt: skip
+    mappings = {naming.name: naming, other.name: other}
+
+    def check() -> dg.AssetCheckEvaluation:
+        tables = ["small.plays"]
+        (found,) = evaluate(
+            bench.stores, str(bench.lake), naming, tables, [MAY_1], [RELATIONSHIPS], mappings=mappings
+        )  # fmt: skip
+        return found
+
+    rest = "INSERT INTO small.umpires VALUES (0), (1)"
+    found = checked_beside(bench.postgres, other.name, "*", rest, check)
+    assert found.description == "play -> small.umpires(n): 1 of 6"
+
+
+UMPIRES = """
+version: "1.0"
+source:
+  endpoint: small
+  method: umpires
+  raw_table: small.umpires_raw
+  entities: $.umpires
+  entity_key: {name: n, type: INT, json_path: $.id}
+  merge_scope: {key: n}
+targets:
+  - name: small.umpires
+    description: One row an umpire.
+    primary_key: [n]
+    array_source: $.umpires
+    fields:
+      - {name: full_name, type: TEXT, json_path: $.name, description: Name.}
+"""
 
 
 def test_an_explained_orphan_passes_and_an_unknown_one_does_not(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,23 @@ def test_a_killed_run_is_caught_up_once(bench: Bench, tmp_path: Path) -> None:
     assert corrections(bench) == CHANGED
 
 
+def test_a_lake_made_anew_leaves_nothing_to_look_at_for_ever(bench: Bench, tmp_path: Path) -> None:
+    """What the lost lake merged is given up; what the new one merges is looked at, and finds the same corrections."""
+    bench.put(game(1, [(1, 1, "a"), (2, 2, "b")]), 0)
+    bench.run()
+    bench.stores.after_merge = None
+    bench.put(game(1, [(1, 0, "a")]), 1)
+    bench.run()
+    shutil.rmtree(bench.lake)
+    again = examined(Bench(bench.postgres, bench.lake, bench.spark, bench.mapping))
+    again.run()
+    assert corrections(again) == CHANGED
+    assert Examiner(again.stores, str(again.lake), [again.mapping]).examine_waiting(registry_in(tmp_path)) == {}
+    with bench.postgres.transaction() as connection:
+        left = connection.execute("SELECT DISTINCT table_name FROM quality.merge_history WHERE unexamined").fetchall()
+    assert left == []
+
+
 def test_captures_that_came_together_are_compared_too(bench: Bench) -> None:
     """Only the newest is merged; from the first one that is final on, what they differ in is there all the same."""
     bench.put(game(1, [(1, 7, "z")]), -2)
@@ -248,6 +266,27 @@ def test_a_game_that_moved_and_one_that_came_late(bench: Bench) -> None:
     assert as_of(bench, -1)[0] == []
     assert as_of(bench, 0)[0] == [(1, MAY_1, 1, 0, "old"), (1, MAY_1, 2, 0, "gone")]
     assert as_of(bench, 2)[0] == [(1, MAY_2, 1, 1, "new")]
+
+
+def test_a_late_capture_is_known_until_the_older_one_was_seen_again(bench: Bench) -> None:
+    """Whether the tables ever held it or not: as of any time it is what the sightings until then say."""
+    first = bench.put(game(1, [(1, 1, "a")]), 1)
+    bench.run()
+    with bench.postgres.transaction() as connection:
+        connection.execute("UPDATE small.game_v1 SET last_seen_at = %s WHERE raw_id = %s", (at(10), first))
+    bench.put(game(1, [(1, 2, "late")]), 5)
+    bench.run()
+    assert bench.mapped("small.plays") == [(1, MAY_1, 1, 1, "a")]
+    known = {minute: [row[3:] for row in as_of(bench, minute)[0]] for minute in (0, 1, 4.9, 5, 9.9, 10, 99)}
+    a, late = [(1, "a")], [(2, "late")]
+    assert known == {0: [], 1: a, 4.9: a, 5: late, 9.9: late, 10: a, 99: a}
+    history = table_history(States(bench.stores, str(bench.lake), bench.mapping), "small.plays").to_pylist()
+    assert [(row["runs"], row["valid_from"], row["valid_to"]) for row in history] == [
+        (1, at(1), at(5)),
+        (2, at(5), at(10)),
+        (1, at(10), None),
+    ]
+    assert corrections(bench) == []
 
 
 def test_captures_that_are_not_complete_are_put_together_as_of_each_time(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random as randomness
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 from folding_model import PARTS, Answer, Thing, answers, folded
-from helpers import mapping_of
+from helpers import START, mapping_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlb_platform.extraction.collect import RAW_ID
 from mlb_platform.extraction.folding import Offer, fold
+from mlb_platform.extraction.plan import EntityPlan, plan_entities
+from resources.raw_store import RawRow
 
 TARGET = mapping_of(PARTS).by_name["parts.things"]
 SCHEMA = pa.schema(
@@ -69,6 +73,58 @@ def test_what_is_not_offered_does_not_count(by_age: list[Answer], left_out: int)
     kept = [pair for pair in listed if pair[0] != left_out]
     found = fold(pa.Table.from_pylist(rows_of(listed), SCHEMA), TARGET, offers_of(kept))
     assert told(found) == folded([answer for _, answer in kept], 100)[0]
+
+
+def plans_of(by_age: list[Answer], held: set[int]) -> dict[str, EntityPlan]:
+    """Plan answers; two that tell the same of a thing say so, however much else they tell."""
+    rows = [
+        RawRow(i, str(100 + t.number), None, when, when, f"{i:03d}", repr(t))
+        for i, answer in enumerate(by_age)
+        for when in [START + timedelta(minutes=i)]
+        for t in answer.things
+    ]
+    randomness.Random(len(rows)).shuffle(rows)
+    return plan_entities(rows, held, mapping_of(PARTS))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.lists(answers, min_size=1, max_size=4).flatmap(lambda some: st.lists(st.sampled_from(some), max_size=8)))
+def test_of_captures_that_tell_the_same_the_newest_tells_it_all(by_age: list[Answer]) -> None:
+    """The rows, and the capture each is dated by, are those of all captures, though each content is read once."""
+    plans = plans_of(by_age, set())
+    offers = [Offer(r.raw_id, p.entity, r.raw_id) for p in plans.values() for r in p.offered]
+    found = fold(pa.Table.from_pylist(rows_of(list(enumerate(by_age))), SCHEMA), TARGET, offers)
+    assert told(found) == folded(by_age, 100)[0]
+    newest = {t.number + 100: i for i, answer in enumerate(by_age) for t in answer.things}
+    assert {r["thing_id"]: r[RAW_ID] for r in found.to_pylist()} == newest
+    for p in plans.values():
+        contents = {t for answer in by_age for t in answer.things if str(100 + t.number) == p.entity}
+        assert len(p.offered) == len(contents)
+
+
+def test_what_is_known_already_changes_the_content_only_where_it_comes_first_again() -> None:
+    """A again after A is nothing new; A, B, A is another content than A, B, and B, A than A, B."""
+    a, b = (Answer(0, (thing(0, text, None, None),)) for text in "ab")
+
+    def content(*listed: Answer) -> str:
+        return plans_of(list(listed), set())["100"].content_hash
+
+    assert content(a) == content(a, a) == content(a, a, a)
+    assert content(a, b) == content(a, a, b) == content(a, b, b) == content(b, a, b)
+    assert len({content(a), content(b), content(a, b), content(a, b, a)}) == 4
+
+
+def test_one_that_told_the_same_stands_in_for_a_held_one_by_the_next_plan() -> None:
+    """Found held after it was read, it goes with those it stood for, which were not; planned anew they are offered."""
+    a, b = (Answer(0, (thing(0, text, None, None),)) for text in "ab")
+    plan = plans_of([a, b, a], set())["100"]
+    assert [r.raw_id for r in plan.offered] == [2, 1]
+    before = plan.content_hash
+    plan.pass_over({2})
+    assert [r.raw_id for r in plan.offered] == [1] and [r.raw_id for r in plan.passed_over] == [2]
+    again = plans_of([a, b, a], {2})["100"]
+    assert [r.raw_id for r in again.offered] == [1, 0]
+    assert len({before, plan.content_hash, again.content_hash}) == 3
 
 
 def test_a_smaller_answer_clears_only_what_its_words_clear() -> None:

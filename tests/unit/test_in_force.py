@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlb_platform.history.finality import matches
-from mlb_platform.history.in_force import newest_first, spans
+from mlb_platform.history.in_force import newest_first, spans, successive
 from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.models import SourceConfig
 from resources.delta_changes import version_groups
@@ -34,10 +35,12 @@ def captures(draw: st.DrawFn) -> list[RawRow]:
 
 
 def model(rows: list[RawRow], when: datetime) -> RawRow | None:
-    """The greatest (seen last, content hash) of those taken until then; of equal ones the row stored first."""
-    taken = [row for row in rows if row.captured_at <= when]
-    best = max(((r.observed_at, r.content_hash) for r in taken), default=None)
-    return min((r for r in taken if (r.observed_at, r.content_hash) == best), key=lambda r: r.raw_id, default=None)
+    """The last one seen until then, taken or seen again; at one time the greatest hash, then the row stored first."""
+    seen = [(time, r) for r in rows for time in (r.captured_at, r.observed_at) if time <= when]
+    last = max((time for time, _ in seen), default=None)
+    at_last = [r for time, r in seen if time == last]
+    greatest = max((r.content_hash for r in at_last), default=None)
+    return min((r for r in at_last if r.content_hash == greatest), key=lambda r: r.raw_id, default=None)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -46,12 +49,30 @@ def test_spans_and_newest_first_are_what_the_rule_says_at_every_time(rows: list[
     """Half-minutes included: spans have no gap and no overlap, and change exactly when the newest capture does."""
     found = spans(rows)
     assert [s.end for s in found[:-1]] == [s.start for s in found[1:]] and found[-1].end is None
-    for half in range(-1, 14):
+    for half in range(-1, 18):
         when = at(half / 2)
         inside = [s.capture for s in found if s.start <= when and (s.end is None or when < s.end)]
         expected = model(rows, when)
         assert inside == ([] if expected is None else [expected])
         assert newest_first(rows, when)[:1] == inside
+        cut = [replace(r, observed_at=r.observed_at if r.observed_at <= when else r.captured_at) for r in rows]
+        alone = [r.raw_id for r in newest_first([r for r in cut if r.captured_at <= when], at(99))]
+        assert [r.raw_id for r in newest_first(rows, when)] == alone, "as if nothing later had been stored"
+
+
+def test_a_late_capture_holds_until_the_older_one_was_seen_again() -> None:
+    """It has no time of its own only where the older one is known to have been seen after it."""
+    older = RawRow(1, "1", None, at(1), at(10), "a")
+    late = RawRow(2, "1", None, at(5), at(5), "b")
+    assert [(s.capture, s.start, s.end) for s in spans([older, late])] == [
+        (older, at(1), at(5)),
+        (late, at(5), at(10)),
+        (older, at(10), None),
+    ]
+    assert [newest_first([older, late], at(t))[0] for t in (1, 4, 5, 6, 9, 10, 11)] == [
+        older, older, late, late, late, older, older,
+    ]  # fmt: skip
+    assert successive([older, late]) == [older], "no correction by what an older capture outlasts"
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit, gat
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import PROJECT_ROOT
 from resources.errors import PlatformError
-from resources.raw_members import DateClaim, Member
+from resources.raw_members import DateClaim
 from resources.raw_store import RawCapture
 
 NOON = datetime(2024, 7, 13, 2, tzinfo=UTC)
@@ -45,7 +46,8 @@ def test_a_schedule_has_the_dates_in_it_and_an_empty_one_is_fine(specs: dict[str
     """Each date is an entity of its own partition; `dates: []` is an answer too, with no date and no entity."""
     days = [{"date": "2024-07-12", "games": []}, {"date": "2024-07-13", "games": []}]
     made = taken(specs, "schedule/schedule", {"dates": days})
-    assert made.members == (Member("2024-07-12", date(2024, 7, 12)), Member("2024-07-13", date(2024, 7, 13)))
+    dated = [(m.entity_key, m.partition_date) for m in made.members]
+    assert dated == [("2024-07-12", date(2024, 7, 12)), ("2024-07-13", date(2024, 7, 13))]
     assert made.partition_date is None
     assert taken(specs, "schedule/schedule", {"dates": days[:1]}).partition_date == date(2024, 7, 12)
     empty = taken(specs, "schedule/schedule", {"dates": []}, "2024-10-27")
@@ -86,6 +88,65 @@ def test_what_a_response_carries_is_kept_as_a_response_of_its_own(specs: dict[st
         "person.person_raw": (key, NOON, {"people": [{"id": 7}]}),
     }
     assert all(part.embedded == () for _, part in made.embedded)
+
+
+def test_documents_of_one_key_are_put_together(specs: dict[str, GateSpec]) -> None:
+    """The first path's word stands, at every depth; what it leaves out or empty is the later's; lists are whole."""
+    first = {"id": 109, "name": "Team", "league": {"id": 1}, "sport": None, "tags": ["a"], "more": []}
+    later = {"id": "109", "name": "Other", "league": {"id": 2, "name": "L", "of": {"x": 1}}, "sport": {"id": 3}}
+    last = {"id": 109.0, "league": {"of": {"x": 2, "y": 2}}, "tags": ["b", "c"], "more": [1], "code": 0}
+    person = {"id": 7, "currentTeam": first, "stats": [{"splits": [{"team": later}]}], "drafts": [{"team": last}]}
+    before = orjson.dumps(person)
+    made = taken(specs, "person/person", {"people": [person]})
+    ((_, teams),) = [e for e in made.embedded if e[0] == "team.team_raw"]
+    assert orjson.loads(teams.data)["teams"] == [
+        {
+            "id": 109, "name": "Team", "league": {"id": 1, "name": "L", "of": {"x": 1, "y": 2}}, "sport": {"id": 3},
+            "tags": ["a"], "more": [1], "code": 0,
+        }
+    ]  # fmt: skip
+    assert orjson.dumps(person) == before and made.refused_parts == ()
+
+
+def test_what_is_carried_and_is_no_document_is_refused_by_itself(specs: dict[str, GateSpec]) -> None:
+    """Each with the capture, the path and the reason; the response and what else it carries are kept."""
+    teams = {"home": {"team": {"id": "x", "name": "A"}}, "away": {"team": "B"}}
+    games = [{"gamePk": 1, "venue": VENUE, "teams": teams}, {"gamePk": 2, "venue": {"name": "nowhere"}}]
+    made = taken(specs, "schedule/schedule", {"dates": [{"date": "2024-07-12", "games": [*games, {"venue": {}}]}]})
+    assert [table for table, _ in made.embedded] == ["venue.venue_raw"]
+    path = "$.dates[*].games[*]"
+    said = {(p.source, p.endpoint, p.method, p.reason.partition(path)[2], p.excerpt) for p in made.refused_parts}
+    assert said == {
+        (f"test: {path}.venue", "venue", "venue", ".venue for venue/venue has no id", '{"name":"nowhere"}'),
+        (f"test: {path}.teams.home.team", "team", "team", ".teams.home.team for team/team has 'x' for id",
+         '{"id":"x","name":"A"}'),
+        (f"test: {path}.teams.away.team", "team", "team", ".teams.away.team for team/team is no JSON object", '"B"'),
+    }  # fmt: skip
+
+
+def test_a_document_that_its_own_gate_refuses_is_refused_by_itself(specs: dict[str, GateSpec]) -> None:
+    """Carried people that lack what a response of people must have: their reason, and the feed without them."""
+    strict = {"name": "any", "people": "array"}
+    embeds = tuple((e, replace(into, required=strict)) for e, into in specs["team/roster"].embeds)
+    spec = {"team/roster": replace(specs["team/roster"], embeds=embeds)}
+    made = taken(spec, "team/roster", {"teamId": 1, "rosterType": "active", "roster": [{"person": {"id": 7}}]})
+    assert made.embedded == ()
+    ((source, reason),) = [(p.source, p.reason) for p in made.refused_parts]
+    assert (source, reason) == ("test: $.roster[*].person", "another shape: the payload has no name")
+
+
+def test_what_is_told_of_an_entity_is_what_rows_are_made_of(specs: dict[str, GateSpec]) -> None:
+    """Equal for two responses that differ in what no table of teams reads; another for any value that one does."""
+
+    def told(**members: Any) -> str | None:
+        team = {"id": 1, "name": "Team", "league": {"id": 2, "link": "/2"}, "record": {"wins": 1}} | members
+        (member, _) = taken(specs, "team/team", {"teams": [team, {"id": 2}]}).members
+        return member.told
+
+    assert told() == told(record={"wins": 2}) == told(league={"link": "/x", "id": 2}) is not None
+    assert len({told(), told(name="Other"), told(league={"id": 3}), told(season=2024), told(league=None)}) == 5
+    twice = taken(specs, "team/team", {"teams": [{"id": 2}, {"id": 2, "name": "b"}]}).members
+    assert [m.entity_key for m in twice] == ["2"] and twice[0].told != told()
 
 
 def test_a_game_needs_the_id_of_its_request(specs: dict[str, GateSpec]) -> None:
