@@ -39,7 +39,7 @@ from resources.drift_store import DateDrift, DriftRecord, DriftStore
 COVERAGE = "coverage"
 SHOWN = 50
 """How many findings a verdict carries; the report has all."""
-DAYS = 20
+DAYS = 60
 """How many days of capture of a mapping without dates are looked at in one run, the latest first."""
 _DESCRIPTION = (
     "The newest captures of the date compared with earlier dates: unmapped paths, mapped paths that vanished, values "

@@ -292,7 +292,8 @@ def resolve(config: MappingConfig) -> ResolvedMapping:
         scope = target.merge_scope or config.source.merge_scope
         key = tuple(target.primary_key)
         columns = _columns(target, entity, partition, key, config.source.entities)
-        rules = _rules(target, columns, key, provided)
+        # a response with several entities names others that it lacks: only the check of relationships sees all of them
+        rules = _rules(target, columns, key, provided if config.source.entities is None else set())
         targets.append(
             ResolvedTarget(
                 config=target,

@@ -213,3 +213,12 @@ def test_parents_come_first_and_what_waits_for_dates_last() -> None:
     names = [m.name for m in ordered]
     assert len(names) == len(set(names)) == 12
     assert names.index("game/live_game_v1") < names.index("game/boxscore")
+
+
+def test_references_of_responses_with_several_entities_are_checked_over_the_tables_only() -> None:
+    """A person's statistics can name a batter of another response: looked for among one person's rows he is missing."""
+    registry = MappingRegistry(PROJECT_ROOT / "mapping_configs")
+    person, feed = registry.get("person/person"), registry.get("game/live_game_v1")
+    assert any(r.to_table == "person.person" for t in person.targets for r in t.relationships)
+    assert not [rule.label for t in person.targets for rule in t.rules if rule.kind == "reference"]
+    assert [rule.label for t in feed.targets for rule in t.rules if rule.kind == "reference"]
