@@ -59,19 +59,10 @@ class EntityPlan:
         told = [_told(c) for c in self.offered]
         return f"{FOLDED}{len(told):06d}:{hashlib.sha256(chr(10).join(told).encode()).hexdigest()}"
 
-    def leave_out(self, raw_ids: Collection[int]) -> None:
-        """Leave out these captures, which are known to be held."""
+    def pass_over(self, raw_ids: Collection[int]) -> None:
+        """Leave out these captures, which are held; older ones that tell the same are then offered in their place."""
         self.passed_over += [c for c in self.candidates if c.raw_id in raw_ids]
         self.candidates = [c for c in self.candidates if c.raw_id not in raw_ids]
-
-    def pass_over(self, raw_ids: Collection[int]) -> None:
-        """Leave out these captures, found to be held only now, and for this time those that tell the same.
-
-        The latter were not read, as a held one stood for them; the next plan offers them.
-        """
-        told = {_told(c) for c in self.offered if c.raw_id in raw_ids} if self.folds else set()
-        self.leave_out(raw_ids)
-        self.candidates = [c for c in self.candidates if _told(c) not in told]
 
 
 def _told(row: RawRow) -> str:
@@ -128,9 +119,9 @@ def plan_entities(rows: Iterable[RawRow], held: set[int], mapping: ResolvedMappi
     for entity, captures in by_entity.items():
         plan = EntityPlan(entity, sorted(captures, key=lambda r: (r.as_of, -r.raw_id), reverse=True), folds=folds)
         if folds:
-            plan.leave_out(held)
+            plan.pass_over(held)
         while plan.candidates and plan.candidates[0].raw_id in held:
-            plan.leave_out({plan.candidates[0].raw_id})
+            plan.pass_over({plan.candidates[0].raw_id})
         plan.waits = waits_for_date and plan.newest is not None and plan.newest.partition_date is None
         plans[entity] = plan
     return plans

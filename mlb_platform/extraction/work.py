@@ -90,7 +90,7 @@ class Work:
         pending = list(self.todo)
         step = self.stores.games_per_job
         while pending:
-            captures = {r.raw_id: r for p in pending for r in p.offered}
+            captures = {r.raw_id: r for p in pending for r in p.offered if r.raw_id not in self._good}
             raw_ids = list(captures)
             held: set[int] = set()
             for start in range(0, len(raw_ids), step):
@@ -98,9 +98,15 @@ class Work:
             failed = [p for p in pending if any(r.raw_id in held for r in p.offered)]
             for plan in failed:
                 plan.pass_over(held)
-            pending = [p for p in failed if not p.folds and p.newest is not None and self._still_needed(p)]
+            pending = [p for p in failed if self._has_more(p)]
         # one whose next good capture is merged already has nothing to offer: its rows are to stay as they are
         self.todo = [p for p in self.todo if p.newest is not None and p.newest.raw_id in self._good]
+
+    def _has_more(self, plan: EntityPlan) -> bool:
+        """Whether an entity has captures to read in place of those just held back."""
+        if plan.folds:
+            return any(r.raw_id not in self._good for r in plan.offered)
+        return plan.newest is not None and self._still_needed(plan)
 
     def _still_needed(self, plan: EntityPlan) -> bool:
         return self.full or needs_work(plan, self.specs, self.states, self.sinks)

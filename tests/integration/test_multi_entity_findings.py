@@ -154,6 +154,16 @@ def test_a_response_held_back_is_told_of_each_of_its_dates(bench: Bench) -> None
     assert len(bench.mapped(GAMES)) == 3
 
 
+def test_what_a_held_response_repeats_is_taken_from_the_older_one_in_the_same_run(bench: Bench) -> None:
+    """The newer response tells the same of a day, and is held for another day: the older one's rows are there."""
+    put(bench, 0, {MAY_1: [game(1, 2, 5)]})
+    held = put(bench, 10, {MAY_1: [game(1, 2, 5)], MAY_2: [game(2, -1, 3)]})
+    report = bench.run()
+    assert {h.raw_id for h in report.held} == {held}
+    assert bench.mapped(GAMES) == [(MAY_1, 1, 2, 5)]
+    assert bench.run().parsed == 0
+
+
 def test_a_held_response_is_shown_with_its_dates_and_merged_by_its_mapping(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
