@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 from resources.postgres import Connection, Postgres, lock_key
 
 
@@ -27,16 +25,14 @@ class OwnTables:
     def __init__(self, postgres: Postgres, latest: str, create: str) -> None:
         self._postgres, self._latest, self._create = postgres, latest, create
         self._ready = False
-        self._lock = Lock()
 
     def ensure(self) -> None:
         """Create the tables where they are missing; costs nothing after the first call."""
-        with self._lock:
-            if self._ready:
-                return
-            with self._postgres.transaction() as connection:
-                if not table_exists(connection, self._latest):
-                    lock_ddl(connection)
-                    if not table_exists(connection, self._latest):  # another creator may have been first
-                        connection.execute(self._create.encode())
-            self._ready = True
+        if self._ready:
+            return
+        with self._postgres.transaction() as connection:
+            if not table_exists(connection, self._latest):
+                lock_ddl(connection)
+                if not table_exists(connection, self._latest):  # another creator may have been first
+                    connection.execute(self._create.encode())
+        self._ready = True
