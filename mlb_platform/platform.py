@@ -15,6 +15,7 @@ from mlb_platform.home import check_home
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import Settings
 from resources.delta_sink import DeltaSink
+from resources.merge import Sink
 from resources.postgres import Postgres, open_postgres
 from resources.postgres_sink import PostgresSink
 from resources.quality_store import QualityStore
@@ -68,8 +69,12 @@ class Platform:
     @cached_property
     def stores(self) -> Stores:
         """What transformations read and write."""
+        return self.new_stores()
+
+    def new_stores(self) -> Stores:
+        """Return stores with sinks and plans of their own, for work in a thread of its own."""
         above = self.settings.delta_spark_above_mb * 1024 * 1024
-        sinks = [
+        sinks: list[Sink] = [
             PostgresSink(self.postgres),
             DeltaSink(self.settings.lake, self.postgres, spark=self.spark, spark_above_bytes=above),
         ]

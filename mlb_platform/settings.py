@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     first_partition_date: date = Field(default=date(2008, 1, 1), description="First partition of dated tables.")
     delta_spark_above_mb: int = Field(default=512, description="Merges larger than this use delta-spark.")
     games_per_job: int = Field(default=150, ge=1, description="Captures that one Spark job parses at most.")
+    api_url: str = Field(default="https://statsapi.mlb.com", description="The Stats API, real or simulated.")
+    api_rate_per_second: float = Field(default=2.0, gt=0, description="Requests a second of all workers together.")
+    api_timeout_seconds: float = Field(default=20.0, gt=0, description="Seconds to wait for a connection or for bytes.")
+    api_attempts: int = Field(default=5, ge=1, description="How often a request is made before it has failed.")
+    api_clock_url: str | None = Field(default=None, description="The clock of a simulated API; None is the real time.")
+    alert_webhook: str | None = Field(default=None, description="URL that alerts are posted to; None is the log only.")
 
     @field_validator("home", "mappings")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from threading import Lock
 from typing import Any
 
@@ -73,6 +73,13 @@ ON CONFLICT (sink, table_name, scope) DO UPDATE SET
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") >= (s.observed_at, s.content_hash COLLATE "C")
    OR excluded.passed_over @> to_jsonb(s.raw_id)
    OR starts_with(excluded.content_hash, 'folded:') AND excluded.observed_at >= s.observed_at
+"""
+
+_LAGGING = """
+SELECT p.scope FROM quality.merge_state p
+LEFT JOIN quality.merge_state d ON d.sink = %(sink)s AND (d.table_name, d.scope) = (p.table_name, p.scope)
+WHERE p.sink = 'postgres' AND p.table_name = %(table)s AND p.merged_at > clock_timestamp() - %(since)s
+  AND (d.content_hash, d.derivation_hash) IS DISTINCT FROM (p.content_hash, p.derivation_hash)
 """
 
 
@@ -182,6 +189,11 @@ class MergeStates:
             connection.execute(
                 query.encode(), {"sink": sink, "table": table, "records": Jsonb(values), "version": version}
             )
+
+    def lagging(self, connection: Connection, table: str, sink: str, since: timedelta) -> set[str]:
+        """Return the scopes that PostgreSQL merged within `since` before now, and `sink` not as it did."""
+        found = connection.execute(_LAGGING, {"table": table, "sink": sink, "since": since})
+        return {str(row[0]) for row in found}
 
     def forget(self, connection: Connection, sink: str, table: str) -> None:
         """Drop the states of a table that was created anew."""

@@ -35,7 +35,17 @@ CREATE TABLE IF NOT EXISTS quality.entity_dates (
     content_hash text NOT NULL,
     PRIMARY KEY (kind, entity_key, source)
 );
+ALTER TABLE quality.entity_dates ADD COLUMN IF NOT EXISTS changed_xid xid8 NOT NULL DEFAULT pg_current_xact_id();
+CREATE INDEX IF NOT EXISTS entity_dates_changed ON quality.entity_dates (kind, changed_xid);
 COMMENT ON TABLE quality.entity_dates IS 'The date of each entity by its own responses (they win) or a schedule';
+CREATE TABLE IF NOT EXISTS quality.redated (
+    raw_table text NOT NULL,
+    kind text NOT NULL,
+    cluster text NOT NULL,
+    xid xid8 NOT NULL,
+    PRIMARY KEY (raw_table, kind, cluster)
+);
+COMMENT ON TABLE quality.redated IS 'By raw table: what was committed by transactions before this one has its date';
 """
 _LISTED = " listing"
 """Marks the source of dates that are only those of a listing."""
@@ -118,50 +128,103 @@ class RawMembers:
             rows = [(*place, *newest[place]) for place in sorted(newest)]
             connection.execute(_CLAIM, [list(column) for column in zip(*rows, strict=True)])
 
-    def redate(self, connection: Connection, table: sql.Identifier, of: str, keys: Sequence[str] | None) -> int:
-        """Give rows the dates known of their entities; see `RawStore.redate`.
+    def redate(self, connection: Connection, name: sql.Identifier, of: str, keys: Sequence[str]) -> int:
+        """Give the rows of some entities the dates known of them; see `RawStore.redate`."""
+        values: dict[str, object] = {"kind": of, "keys": list(keys)}
+        found = connection.execute(_DIFFERING.format(table=name, rows=_OF_KEYS.format(table=name)), values).fetchall()
+        return self._redate(connection, name, values, [row[0] for row in found])
 
-        Most calls find nothing to change, and lock nothing. Those that do take their rows in one order, so that of two
-        at once one waits for the other and finds its work done.
+    def redate_changed(
+        self, connection: Connection, raw_table: str, name: sql.Identifier, of: str, cluster: str, limit: int | None
+    ) -> int:
+        """Give the rows their dates of which something changed since this was done last, at most `limit` of them.
+
+        That is: rows stored since, and rows of entities whose dates were told since. Where nothing changed nothing is
+        read, written or locked. What was open when this looked counts as later, so nothing is left out.
         """
-        values: dict[str, object] = {"kind": of, "keys": None if keys is None else list(keys)}
-        found = connection.execute(_DIFFERING.format(table=table), values).fetchall()
-        if not found:
+        values: dict[str, object] = {"kind": of, "table": raw_table, "cluster": cluster, "limit": limit}
+        row = connection.execute(_MARK.format(table=name), values).fetchone()
+        assert row is not None
+        values["mark"], settled, new_rows, new_claims = row
+        if not new_rows and not new_claims:
             return 0
-        values["ids"] = sorted(row[0] for row in found)
-        connection.execute(_LOCK.format(table=table), values)
-        return connection.execute(_REDATE.format(table=table), values).rowcount
+        branches = [_NEW_ROWS.format(table=name)] if new_rows else []
+        # where all rows are new, those of entities that were told of are among them
+        branches += [_TOLD_OF.format(table=name)] if new_claims and values["mark"] != "0" else []
+        found = []
+        if branches:
+            query = _DIFFERING.format(table=name, rows=sql.SQL(" UNION ALL ").join(branches)) + _LIMIT
+            found = connection.execute(query, values).fetchall()
+        changed = self._redate(connection, name, values, sorted({row[0] for row in found}))
+        if limit is None or len(found) < limit:
+            connection.execute(_REMEMBER, {**values, "settled": settled})
+        return changed
+
+    def _redate(
+        self, connection: Connection, name: sql.Identifier, values: dict[str, object], raw_ids: Sequence[int]
+    ) -> int:
+        """Date rows. They are taken in one order: of two at once one waits for the other and finds its work done."""
+        if not raw_ids:
+            return 0
+        values = {**values, "ids": sorted(raw_ids)}
+        connection.execute(_LOCK.format(table=name), values)
+        return connection.execute(_REDATE.format(table=name), values).rowcount
 
 
 _COMPLETE = """
 SELECT to_regclass('quality.entity_dates') IS NOT NULL AND EXISTS (
     SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('quality.raw_members') AND attname = 'told')
+  AND to_regclass('quality.redated') IS NOT NULL
 """
 
 _CLAIM = """
 INSERT INTO quality.entity_dates AS d (kind, entity_key, source, observed_at, content_hash, day, own)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::date[], %s::boolean[])
 ON CONFLICT (kind, entity_key, source) DO UPDATE SET
-    day = excluded.day, observed_at = excluded.observed_at, content_hash = excluded.content_hash
+    day = excluded.day, observed_at = excluded.observed_at, content_hash = excluded.content_hash,
+    changed_xid = pg_current_xact_id()
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") > (d.observed_at, d.content_hash COLLATE "C")
 """
 
-_KNOWN = """
-    SELECT DISTINCT ON (entity_key) entity_key, day FROM quality.entity_dates
-    WHERE kind = %(kind)s AND (%(keys)s::text[] IS NULL OR entity_key = ANY(%(keys)s))
-    ORDER BY entity_key, own DESC, right(source, 8) = ' listing', observed_at DESC, content_hash COLLATE "C" DESC
+_DAY = """
+    SELECT day FROM quality.entity_dates d WHERE d.kind = %(kind)s AND d.entity_key = r.entity_key
+    ORDER BY own DESC, right(source, 8) = ' listing', observed_at DESC, content_hash COLLATE "C" DESC LIMIT 1
 """
 
-_DIFFERING = sql.SQL(f"""
-SELECT r.raw_id FROM {{table}} r JOIN ({_KNOWN}) known USING (entity_key)
-WHERE r.partition_date IS DISTINCT FROM known.day
-  AND (%(keys)s::text[] IS NULL OR r.entity_key = ANY(%(keys)s))
+_MARK = sql.SQL("""
+WITH mark AS (
+    SELECT coalesce((
+        SELECT xid FROM quality.redated WHERE raw_table = %(table)s AND kind = %(kind)s AND cluster = %(cluster)s
+          AND xid <= pg_snapshot_xmax(pg_current_snapshot())), '0'::xid8) AS xid)
+SELECT xid::text, pg_snapshot_xmin(pg_current_snapshot())::text,
+    coalesce((SELECT ingest_xid FROM {table} ORDER BY ingest_xid DESC LIMIT 1) >= mark.xid, false),
+    coalesce((SELECT changed_xid FROM quality.entity_dates WHERE kind = %(kind)s
+              ORDER BY changed_xid DESC LIMIT 1) >= mark.xid, false)
+FROM mark
 """)
+_REMEMBER = """
+INSERT INTO quality.redated AS known (raw_table, kind, cluster, xid)
+VALUES (%(table)s, %(kind)s, %(cluster)s, %(settled)s::xid8)
+ON CONFLICT (raw_table, kind, cluster) DO UPDATE SET xid = greatest(known.xid, excluded.xid)
+WHERE known.xid < excluded.xid OR known.xid > pg_snapshot_xmax(pg_current_snapshot())
+"""
+_OF_KEYS = sql.SQL("SELECT raw_id, entity_key, partition_date FROM {table} WHERE entity_key = ANY(%(keys)s)")
+_NEW_ROWS = sql.SQL("SELECT raw_id, entity_key, partition_date FROM {table} WHERE ingest_xid >= %(mark)s::xid8")
+_TOLD_OF = sql.SQL("""
+SELECT raw_id, entity_key, partition_date FROM {table} WHERE entity_key IN (
+    SELECT entity_key FROM quality.entity_dates WHERE kind = %(kind)s AND changed_xid >= %(mark)s::xid8)
+""")
+
+_DIFFERING = sql.SQL(f"""
+SELECT r.raw_id FROM ({{rows}}) r CROSS JOIN LATERAL ({_DAY}) known
+WHERE r.partition_date IS DISTINCT FROM known.day
+""")
+_LIMIT = sql.SQL(" LIMIT %(limit)s")
 
 _LOCK = sql.SQL("SELECT 1 FROM {table} WHERE raw_id = ANY(%(ids)s) ORDER BY raw_id FOR UPDATE")
 
 _REDATE = sql.SQL(f"""
-UPDATE {{table}} r SET partition_date = known.day, ingest_xid = pg_current_xact_id()
-FROM ({_KNOWN}) known
-WHERE r.raw_id = ANY(%(ids)s) AND r.entity_key = known.entity_key AND r.partition_date IS DISTINCT FROM known.day
+UPDATE {{table}} u SET partition_date = known.day, ingest_xid = pg_current_xact_id()
+FROM {{table}} r CROSS JOIN LATERAL ({_DAY}) known
+WHERE u.raw_id = ANY(%(ids)s) AND r.raw_id = u.raw_id AND u.partition_date IS DISTINCT FROM known.day
 """)

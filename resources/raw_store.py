@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from psycopg import sql
@@ -191,15 +191,21 @@ class RawStore:
         self.members.add(connection, raw_table, stored[0], capture.members)
         return InsertOutcome.STORED
 
-    def redate(self, raw_table: str, of: str, entity_keys: Sequence[str] | None = None) -> int:
+    def redate(
+        self, raw_table: str, of: str, entity_keys: Sequence[str] | None = None, limit: int | None = None
+    ) -> int:
         """Give the rows of `raw_table` the dates that are known of their entities now; return how many changed.
 
-        `of` says what the entities are (`game_pk`); of those in `entity_keys` alone where these are given. A row that
-        gets a date is new to cursors.
+        `of` says what the entities are (`game_pk`); of those in `entity_keys` alone where these are given, else of all,
+        at most `limit` rows at once. A row that gets a date is new to cursors.
         """
         self.ensure(raw_table)
+        name = table_name(raw_table)
+        cluster = self.postgres.identity()
         with self.postgres.transaction() as connection:
-            return self.members.redate(connection, table_name(raw_table), of, entity_keys)
+            if entity_keys is not None:
+                return self.members.redate(connection, name, of, entity_keys)
+            return self.members.redate_changed(connection, raw_table, name, of, cluster, limit)
 
     def rows(
         self,
@@ -260,6 +266,55 @@ class RawStore:
             return self.rows_after(raw_table, None, limit)
         next_cursor = json.dumps({"system_identifier": identity, "xid": xid, "raw_id": raw_id})
         return [RawRow(*row[1:]) for row in rows], next_cursor
+
+    def cursor_since(self, raw_table: str, age: timedelta) -> str:
+        """Return a cursor after which every row comes that was stored within `age` before now."""
+        self.ensure(raw_table)
+        identity = self.postgres.identity()
+        with self.postgres.transaction() as connection:
+            row = connection.execute(_BEFORE.format(table=table_name(raw_table)), {"age": age}).fetchone()
+        xid, raw_id = row or ("0", 0)
+        return json.dumps({"system_identifier": identity, "xid": xid, "raw_id": raw_id})
+
+    def newest_xid(self, raw_table: str) -> str:
+        """Return the number of the transaction of a table's newest row: readers by cursor come to it last."""
+        query = sql.SQL("SELECT coalesce(max(ingest_xid), '0')::text FROM {}").format(table_name(raw_table))
+        with self.postgres.transaction() as connection:
+            row = connection.execute(query).fetchone()
+        return str(row[0]) if row else "0"
+
+    def is_settled(self, xid: str) -> bool:
+        """Tell whether readers by cursor are given rows of transaction `xid`: no older one is open any more."""
+        query = "SELECT %s::xid8 < pg_snapshot_xmin(pg_current_snapshot())"
+        with self.postgres.transaction() as connection:
+            row = connection.execute(query, [xid]).fetchone()
+        return row is not None and bool(row[0])
+
+    def ages(self, raw_table: str, raw_ids: Sequence[int]) -> dict[int, float]:
+        """Return how many seconds ago rows were stored, by the database's clock."""
+        query = sql.SQL(
+            "SELECT raw_id, extract(epoch FROM clock_timestamp() - ingested_at)::float8 FROM {} WHERE raw_id = ANY(%s)"
+        ).format(table_name(raw_table))
+        with self.postgres.transaction() as connection:
+            return dict(connection.execute(query, [list(raw_ids)]).fetchall())
+
+    def is_newest(self, raw_table: str, entity_key: str, content_hash: str) -> bool:
+        """Tell whether an entity's newest row has this content."""
+        self.ensure(raw_table)
+        with self.postgres.transaction() as connection:
+            row = connection.execute(_NEWEST.format(table=table_name(raw_table)), {"entity_key": entity_key}).fetchone()
+        return row is not None and row[1] == content_hash
+
+    def seen_again(self, raw_table: str, entity_key: str, content_hash: str | None, at: datetime) -> bool:
+        """Note that an entity's newest row was the answer at `at` too; False where it has not this content (None: any).
+
+        What `insert` does with `poll` for the same content, where a server said so without sending it.
+        """
+        self.ensure(raw_table)
+        values = {"entity_key": entity_key, "content_hash": content_hash, "captured_at": at}
+        with self.postgres.transaction() as connection:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(raw_table, entity_key)])
+            return connection.execute(_SEEN_AGAIN.format(table=table_name(raw_table)), values).fetchone() is not None
 
     def payload(self, raw_table: str, raw_id: int) -> bytes:
         """Return the JSON text of one row. Raises RawStoreError when there is none."""
@@ -346,17 +401,30 @@ VALUES (%(entity_key)s, %(endpoint)s, %(method)s, %(params)s, %(url)s, %(status_
 ON CONFLICT DO NOTHING RETURNING raw_id
 """)
 
-_SEEN = sql.SQL(f"""
-UPDATE {{table}} SET last_seen_at = greatest({_OBSERVED}, %(captured_at)s)
-WHERE raw_id = (SELECT raw_id FROM {{table}} WHERE entity_key = %(entity_key)s
-                ORDER BY {_OBSERVED} DESC, content_hash DESC, raw_id DESC LIMIT 1)
-  AND content_hash = %(content_hash)s AND captured_at <= %(captured_at)s
-RETURNING raw_id
-""")
+_NEWEST_ROW = f"""
+SELECT raw_id, content_hash FROM {{table}} WHERE entity_key = %(entity_key)s
+ORDER BY {_OBSERVED} DESC, content_hash DESC, raw_id DESC LIMIT 1
+"""
+_NEWEST = sql.SQL(_NEWEST_ROW)
+_SEE = f"""
+UPDATE {{table}} t SET last_seen_at = greatest({_OBSERVED}, %(captured_at)s)
+FROM ({_NEWEST_ROW}) newest
+WHERE t.raw_id = newest.raw_id AND captured_at <= %(captured_at)s
+"""
+_SEEN = sql.SQL(_SEE + "AND t.content_hash = %(content_hash)s RETURNING t.raw_id")
+_SEEN_AGAIN = sql.SQL(
+    _SEE + "AND (%(content_hash)s::text IS NULL OR t.content_hash = %(content_hash)s) RETURNING t.raw_id"
+)
 
 _AFTER = sql.SQL(f"""
 SELECT ingest_xid::text, {_ROW} FROM {{table}}
 WHERE (ingest_xid, raw_id) > (%(xid)s::xid8, %(raw_id)s)
   AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY ingest_xid, raw_id LIMIT %(limit)s
+""")
+
+_BEFORE = sql.SQL("""
+SELECT ingest_xid::text, raw_id FROM {table}
+WHERE ingested_at < clock_timestamp() - %(age)s AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY ingest_xid DESC, raw_id DESC LIMIT 1
 """)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,11 +25,15 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class PendingTable:
-    """Rows of one table that wait to be merged by the IO manager; `done` is called when they are."""
+    """Rows of one table that wait to be merged by the IO manager; `done` is called when they are.
+
+    `guard` makes the context in which they are merged.
+    """
 
     work: Work
     batch: TableBatch
     done: Any = field(default=None, repr=False)
+    guard: Callable[[], AbstractContextManager[None]] = field(default=nullcontext, repr=False)
 
     @property
     def spec(self) -> MergeSpec:
@@ -37,9 +42,10 @@ class PendingTable:
 
     def merge(self) -> Mapping[str, MergeCounts]:
         """Merge into every sink and return the counts by sink, those of captures merged before included."""
-        self.work.write(self.batch)
-        if self.done is not None:
-            self.done(self.batch.report)
+        with self.guard():
+            self.work.write(self.batch)
+            if self.done is not None:
+                self.done(self.batch.report)
         return self.batch.report.counts
 
 

@@ -17,6 +17,7 @@ from dagster import (
 from mlb_platform.assets.partitions import backfill_policy, dates_of_keys
 from mlb_platform.assets.pending import PendingTable, WorkNotes
 from mlb_platform.assets.reports import ReportWriter
+from mlb_platform.assets.retries import tried_again
 from mlb_platform.assets.specs import python_name, raw_spec, table_key, table_of_key, table_specs
 from mlb_platform.extraction.report import TableReport
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
@@ -50,7 +51,8 @@ def table_assets(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any]
         description=f"Brings the tables of {mapping.name} up to the newest good captures of the dates.",
     )
     def tables(context: AssetExecutionContext) -> Iterator[MaterializeResult[Any]]:
-        yield from _materialize(context, mapping)
+        with tried_again(context):
+            yield from _materialize(context, mapping)
 
     return tables
 
@@ -82,7 +84,9 @@ def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> It
         for batch in work.batches():
             yield MaterializeResult(
                 asset_key=table_key(batch.spec.table),
-                value=PendingTable(work, batch, _describer(context, notes, reports, batch, dates)),
+                value=PendingTable(
+                    work, batch, _describer(context, notes, reports, batch, dates), lambda: tried_again(context)
+                ),
             )
         _log_summary(context, work)
     days: list[date | None] = [*dates] if mapping.partition else [None]

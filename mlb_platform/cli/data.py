@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from mlb_platform.cli import simulate_serve
 from mlb_platform.cli.console import Progress, many, note, say
 from mlb_platform.cli.context import day, mapping_of, platform
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mlb_platform.ingestion.captures_folder import IngestReport
     from mlb_platform.platform import Platform
     from mlb_platform.simulator import SimulatedCapture
+    from mlb_platform.simulator.corrections import Kind as CaptureKind
     from resources.raw_store import InsertOutcome, RawCapture
 
 FEED = "game/live_game_v1"
@@ -37,7 +39,12 @@ def register(app: typer.Typer) -> None:
     ingest = typer.Typer(help="Put responses into the raw store.", no_args_is_help=True)
     ingest.command("captures")(ingest_captures)
     app.add_typer(ingest, name="ingest")
-    app.command("simulate")(simulate)
+    simulated = typer.Typer(
+        help="Make games in the shape of the real API, or serve a simulated API.", invoke_without_command=True
+    )
+    simulated.callback()(simulate)
+    simulated.command("serve")(simulate_serve.serve)
+    app.add_typer(simulated, name="simulate")
 
 
 def ingest_captures(
@@ -97,6 +104,7 @@ def ingest(
 
 
 def simulate(
+    context: typer.Context,
     games: Annotated[int, typer.Option(help="How many games, fifteen a date.", min=1, max=50_000)] = 30,
     first: Annotated[date, typer.Option("--from", help="First date.", parser=day, metavar="DATE")] = date(2024, 7, 1),
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
@@ -112,13 +120,29 @@ def simulate(
     feeds_only: Annotated[
         bool, typer.Option("--feeds-only", help="Only the live feeds, not the other endpoints' responses.")
     ] = False,
+    season: Annotated[
+        int | None,
+        typer.Option(
+            help="The feeds of a season's 2,430 games instead, end of March to end of September.", min=1901, max=2100
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="How many processes make feeds, with --feeds-only or --season.", min=1)
+    ] = 2,
+    gzip_level: Annotated[int, typer.Option(help="How hard feeds are packed in --out, so made.", min=1, max=9)] = 1,
 ) -> None:
     """Make complete games in the shape of the real API, without any network: live feeds and every other endpoint.
 
     Example: mlb simulate --games 30 --from 2024-07-01 --seed 1
     Example: mlb simulate --games 15 --kind correction --kind vanished --out captures
+    Example: mlb simulate --season 2024 --out season --workers 2
     """
+    if context.invoked_subcommand is not None:
+        return
     kinds = [k.value for k in kind or []]
+    if season is not None or feeds_only:
+        generate(games, first, season, seed, kinds, out, workers, gzip_level)
+        return
     if out is not None:
         from mlb_platform.cli.context import settings
         from mlb_platform.simulator import write_captures_folder
@@ -132,6 +156,56 @@ def simulate(
         return
     with platform() as made:
         simulate_into(made, games, first, seed, kinds, feeds_only=feeds_only)
+
+
+def generate(
+    games: int, first: date, season: int | None, seed: int, kinds: list[str], out: Path | None, workers: int, level: int
+) -> None:
+    """Make feeds alone in several processes, into a folder or the raw store; say how many and how fast."""
+    from time import perf_counter
+
+    from mlb_platform.cli.context import settings
+    from mlb_platform.ingestion.gate import gate_specs
+    from mlb_platform.simulator import generation
+
+    wanted = generation.season_schedule(season) if season is not None else generation.scheduled_games(games, first)
+    changed = [cast("CaptureKind", name) for name in kinds]
+    begun = perf_counter()
+    with Progress("Simulating", "captures", len(wanted) * (1 + len(kinds))) as bar:
+        if out is not None:
+            settings()
+            made = generation.generate_into_folder(
+                wanted,
+                seed,
+                changed,
+                out,
+                workers=workers,
+                level=level,
+                progress=bar.update,
+            )
+        else:
+            with platform() as home:
+                specs = gate_specs(home.registry.mappings)
+                made = generation.generate_into_store(
+                    wanted,
+                    seed,
+                    changed,
+                    home.raw,
+                    specs,
+                    workers=workers,
+                    progress=bar.update,
+                )
+    seconds = perf_counter() - begun
+    if made.left_out:
+        note(f"{made.left_out} later captures left out: nothing in those games could be changed that way")
+    span = f"{many(len(wanted), 'game')} on {many(len(made.dates), 'date')}, {min(made.dates)} to {max(made.dates)}"
+    pace = f"{seconds:.1f} s, {len(wanted) / seconds:.0f} games/s"
+    if out is not None:
+        say(f"{out}: {made.stored} captures written, {span} ({pace}); put them into the raw store with "
+            f"`mlb ingest captures {out}`")  # fmt: skip
+    else:
+        say(f"{specs[FEED].raw_table}: {made.stored} simulated captures stored, {made.repeated} repeated "
+            f"(already there), {span} ({pace})")  # fmt: skip
 
 
 def simulate_into(

@@ -82,6 +82,11 @@ class Extractor:
         self._source.put(raw_ids, repaired)
         return collect(projection, self._frames[thorough]())
 
+    def warm_up(self) -> None:
+        """Plan both jobs, the quick and the thorough one, by computing nothing: where somebody waits for the first."""
+        for thorough in (False, True):
+            self._collect([], thorough, {})
+
     def extract(self, entities: dict[int, str], payload: Callable[[int], bytes]) -> Extracted:
         """Compute and judge the captures `entities` (raw_id to entity key); `payload` reads one stored body.
 

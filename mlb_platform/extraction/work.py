@@ -139,12 +139,7 @@ class Work:
         return held
 
     def _extractor(self) -> Extractor:
-        key = (",".join(s.derivation_hash for s in self.specs), tuple(s.table for s in self.specs))
-        if key not in self.stores.extractors:
-            self.stores.extractors[key] = Extractor(
-                self.stores.spark(), self.stores.postgres, self.mapping, list(key[1])
-            )
-        return self.stores.extractors[key]
+        return extractor_of(self.stores, self.mapping, self.specs)
 
     def _record_casts(self, found: Iterable[Misfits], captures: Mapping[int, RawRow]) -> None:
         """Keep the failed casts of captures of one entity."""
@@ -301,6 +296,14 @@ class Work:
                 )  # fmt: skip
         tables = [s.table for s in self.specs]
         self.stores.quality.record_check_results(tables, list(plans), results)
+
+
+def extractor_of(stores: Stores, mapping: ResolvedMapping, specs: Sequence[MergeSpec]) -> Extractor:
+    """Return the extractor of these tables of a mapping, made once for `stores`."""
+    key = (",".join(s.derivation_hash for s in specs), tuple(s.table for s in specs))
+    if key not in stores.extractors:
+        stores.extractors[key] = Extractor(stores.spark(), stores.postgres, mapping, list(key[1]))
+    return stores.extractors[key]
 
 
 def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -34,7 +34,7 @@ from resources.errors import PlatformError
 from resources.raw_members import DateClaim, Member
 from resources.raw_store import RawCapture, Rejection
 
-__all__ = ["GateSpec", "Rejection", "Request", "admit", "gate_spec", "gate_specs", "reject"]
+__all__ = ["GateSpec", "Rejection", "Request", "admit", "gate_spec", "gate_specs", "read_json", "reject"]
 
 MAX_BYTES = 200_000_000
 """The largest payload taken: PostgreSQL's jsonb ends at 256 MB, and a feed has 2."""
@@ -247,7 +247,39 @@ def decompress(body: bytes) -> bytes:
     return body
 
 
+def read_json(
+    body: bytes, request: Request, endpoint: str, method: str, kind: type, members: Sequence[str] = ()
+) -> Any | Rejection:
+    """Return the JSON that `body` is, where it is a `kind` (dict or list) with these members; else why it is not.
+
+    For answers that are read and not kept: no capture is made of them.
+    """
+    raw = body
+    try:
+        if request.status_code is not None and request.status_code >= 400:
+            raise _Refused(f"the answer has HTTP status {request.status_code}")
+        raw = decompress(body)
+        document = _parse_any(raw.removeprefix(b"\xef\xbb\xbf"))
+        if not isinstance(document, kind):
+            wanted = "a JSON array" if kind is list else "a JSON object"
+            raise _Refused(f"another shape: the payload is {type(document).__name__}, not {wanted}")
+        absent = [name for name in members if name not in document]
+        if absent:
+            raise _Refused(f"another shape: the payload has no {absent[0]}")
+    except _Refused as refused:
+        return reject(raw, request.source, endpoint, method, str(refused))
+    return document
+
+
 def _parse(text: bytes) -> dict[str, Any]:
+    document = _parse_any(text)
+    if not isinstance(document, dict):
+        kind = "an array" if isinstance(document, list) else f"the value {str(document)[:40]!r}"
+        raise _Refused(f"another shape: the payload is {kind}, not a JSON object")
+    return document
+
+
+def _parse_any(text: bytes) -> Any:
     start = text[:64].lstrip().lower()
     if not text.strip():
         raise _Refused("the payload is empty")
@@ -257,16 +289,12 @@ def _parse(text: bytes) -> dict[str, Any]:
         kind = "XML" if start.startswith(b"<?xml") else "an HTML page"
         raise _Refused(f"{kind}{named} instead of JSON")
     try:
-        document = orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         if "end of data" in error.msg:
             raise _Refused(f"truncated JSON: it ends in the middle, at {where}, after {len(text)} bytes") from error
         raise _Refused(f"not JSON: {error.msg} at {where}") from error
-    if not isinstance(document, dict):
-        kind = "an array" if isinstance(document, list) else f"the value {str(document)[:40]!r}"
-        raise _Refused(f"another shape: the payload is {kind}, not a JSON object")
-    return document
 
 
 def _members(document: dict[str, Any], entities: Entities) -> tuple[Member, ...]:

@@ -1,14 +1,17 @@
 """A sensor a raw table: it requests exactly the dates with new raw rows, and again those whose run failed."""
 
 import logging
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from dagster import (
     AssetObservation,
     DagsterInstance,
+    DagsterRun,
     DagsterRunStatus,
     DefaultSensorStatus,
     PartitionsDefinition,
@@ -21,6 +24,7 @@ from dagster import (
     sensor,
 )
 
+from mlb_platform.assets.retries import PERMANENT_TAG
 from mlb_platform.assets.specs import python_name, raw_key
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
@@ -30,8 +34,17 @@ from resources.postgres import Postgres
 from resources.raw_store import RawRow
 
 INTERVAL_SECONDS = 15
-ROWS_PER_PAGE = 2_000
-PAGES_PER_TICK = 25
+ROWS_PER_PAGE = 500
+ROWS_PER_UNDATED_PAGE = 5_000
+ENTITIES_PER_PAGE = 4
+"""A page of responses with several entities has so many times fewer rows."""
+READ_SECONDS = 0.25
+DATES_PER_TICK = 200
+OUTSTANDING = 500
+"""A tick reads on, page by page, until it has read for so long or has so many dates; and not at all while so many of
+its requests wait for their runs. What it leaves, the next one takes up: no tick is long, however much there is."""
+REDATED_PER_TICK = 2_000
+SHOWN = 20
 RUN_KEY_TAG = "dagster/run_key"
 _FAILED = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 
@@ -80,45 +93,88 @@ def tick(
 ) -> SensorResult:
     """Read the raw rows committed since the cursor and return the runs they call for, with the next cursor."""
     cursor = Cursor.parse(cursor_text)
-    rows, at = _new_rows(platform, mapping, cursor.raw)
-    outside: dict[date | None, int] = {}
-    if mapping.partition is None:
-        wanted: dict[date | None, int] = {None: max(r.raw_id for r in rows)} if rows else {}
-    else:
-        wanted = dates_concerned(platform.postgres, mapping, rows)
-        outside = {day: n for day, n in wanted.items() if day is None or not _is_partition(partitions, day)}
-    for day in sorted(outside, key=str):
-        count = sum(1 for r in rows if r.partition_date == day)
-        log.warning(
-            "%s: %s rows of %s are outside the partitions: not requested", mapping.name, count, day or "no date"
-        )
     requests, running = settle(instance, cursor.requests.values(), log)
-    for day, raw_id in wanted.items():
+    found = NewRows(at=cursor.raw)
+    if len(running) < OUTSTANDING:
+        found = _read(platform, mapping, cursor.raw)
+    first, last = _bounds(partitions)
+    outside = {day for day in found.wanted if day is not None and not first <= day <= last}
+    if mapping.partition is not None and None in found.wanted:
+        outside.add(None)
+    _log_outside(log, mapping, found, outside)
+    for day, raw_id in found.wanted.items():
         if day not in outside:
             requests[day] = Request(mapping.name, day, raw_id, 1)
+    rows, at = found.rows, found.at
     next_cursor = Cursor(at, {r.key: r for r in (*running, *requests.values())})
     return SensorResult(
         run_requests=[_run_request(requests[day]) for day in sorted(requests, key=str)],
-        skip_reason=None if requests else SkipReason(f"no new rows in {mapping.config.source.raw_table}"),
+        skip_reason=None if requests else SkipReason(_why_nothing(mapping, running)),
         cursor=next_cursor.text(),
         asset_events=_observations(mapping, rows),
     )
 
 
-def _new_rows(platform: Platform, mapping: ResolvedMapping, cursor: str | None) -> tuple[list[RawRow], str]:
-    """Return the rows since the cursor, and those whose dates others have told since; one for each entity in them."""
-    source, found = mapping.config.source, list[RawRow]()
+@dataclass
+class NewRows:
+    """What a tick read: the cursor behind it, the rows, and the newest raw id by date.
+
+    Where rows have dates, there is one for each entity in a response.
+    """
+
+    at: str | None
+    rows: list[RawRow] = field(default_factory=list)
+    wanted: dict[date | None, int] = field(default_factory=dict)
+
+
+def _read(platform: Platform, mapping: ResolvedMapping, cursor: str | None) -> NewRows:
+    """Read the rows since the cursor, and those whose dates others have told since, as far as one tick goes."""
+    source, found = mapping.config.source, NewRows(cursor)
+    started = time.perf_counter()
     if source.dated_by is not None:
-        platform.raw.redate(source.raw_table, source.dated_by)
-    for _ in range(PAGES_PER_TICK):
-        rows, cursor = platform.raw.rows_after(source.raw_table, cursor, ROWS_PER_PAGE)
-        found += rows
-        if len(rows) < ROWS_PER_PAGE:
-            break
-    assert cursor is not None
-    if mapping.per_element and found:
-        found = platform.raw.rows(source.raw_table, raw_ids=[r.raw_id for r in found], by_member=True)
-    return found, cursor
+        platform.raw.redate(source.raw_table, source.dated_by, limit=REDATED_PER_TICK)
+    if mapping.partition is None:
+        size = ROWS_PER_UNDATED_PAGE
+    else:
+        size = ROWS_PER_PAGE // (ENTITIES_PER_PAGE if mapping.per_element else 1)
+    while True:
+        page, found.at = platform.raw.rows_after(source.raw_table, found.at, size)
+        rows = page
+        if mapping.per_element and mapping.partition is not None and page:
+            rows = platform.raw.rows(source.raw_table, raw_ids=[r.raw_id for r in page], by_member=True)
+        found.rows += rows
+        if mapping.partition is not None:
+            concerned = dates_concerned(platform.postgres, mapping, rows)
+        else:
+            concerned = {None: max(r.raw_id for r in page)} if page else {}
+        for day, raw_id in concerned.items():
+            found.wanted[day] = max(found.wanted.get(day, 0), raw_id)
+        read_enough = time.perf_counter() - started > READ_SECONDS or len(found.wanted) >= DATES_PER_TICK
+        if len(page) < size or read_enough:
+            return found
+
+
+def _bounds(partitions: PartitionsDefinition[Any]) -> tuple[date, date]:
+    """Return the first and the last date of daily partitions."""
+    first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+    assert first is not None and last is not None
+    return date.fromisoformat(first), date.fromisoformat(last)
+
+
+def _log_outside(log: logging.Logger, mapping: ResolvedMapping, found: NewRows, outside: set[date | None]) -> None:
+    if not outside:
+        return
+    rows = Counter(r.partition_date for r in found.rows)
+    days = sorted(outside, key=str)
+    told = ", ".join(f"{day or 'no date'} ({rows[day]} rows)" for day in days[:SHOWN])
+    more = f" and {len(days) - SHOWN} more dates" if len(days) > SHOWN else ""
+    log.warning("%s: outside the partitions, not requested: %s%s", mapping.name, told, more)
+
+
+def _why_nothing(mapping: ResolvedMapping, running: Sequence[Request]) -> str:
+    if len(running) >= OUTSTANDING:
+        return f"{len(running)} requests wait for their runs: new rows are read when there are fewer than {OUTSTANDING}"
+    return f"no new rows in {mapping.config.source.raw_table}"
 
 
 def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence[RawRow]) -> dict[date | None, int]:
@@ -141,37 +197,37 @@ def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence
     return dict(newest)
 
 
-def _is_partition(partitions: PartitionsDefinition[Any], day: date) -> bool:
-    return partitions.has_partition_key(day.isoformat())
-
-
 def settle(
     instance: DagsterInstance, requests: Iterable[Request], log: logging.Logger
 ) -> tuple[dict[date | None, Request], list[Request]]:
     """Return, of requests made before, the next attempts of those whose run failed, and those still to end.
 
-    A failed request is not made again where a newer one of its date is on its way, or after too many attempts.
+    A failed request is not made again where a newer one of its date is on its way, after too many attempts, or where
+    its run said that it would fail in the same way.
     """
-    status = _runs(instance, requests := list(requests))
+    runs = _runs(instance, requests := list(requests))
+    status = {key: run.status for key, run in runs.items()}
     running = [r for r in requests if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
     newer = {r.day: r.raw_id for r in sorted(running, key=lambda r: r.raw_id)}
     again: dict[date | None, Request] = {}
     for r in sorted(requests, key=lambda r: r.raw_id):
         if status.get(r.key) not in _FAILED or newer.get(r.day, 0) > r.raw_id:
             continue
-        if r.attempt < MAX_ATTEMPTS:
+        if PERMANENT_TAG in runs[r.key].tags:
+            log.error("%s of %s fails in the same way each time: it waits for newer rows or a person", r.mapping, r.day)
+        elif r.attempt < MAX_ATTEMPTS:
             again[r.day] = r.next_attempt()
         else:
             log.error("%s of %s failed %s times: it waits for newer rows or a person", r.mapping, r.day, r.attempt)
     return again, running
 
 
-def _runs(instance: DagsterInstance, requests: Sequence[Request]) -> Mapping[str, DagsterRunStatus]:
-    """Return the status of the newest run by run key; a request without a run yet has none."""
+def _runs(instance: DagsterInstance, requests: Sequence[Request]) -> Mapping[str, DagsterRun]:
+    """Return the newest run by run key; a request without a run yet has none."""
     if not requests:
         return {}
     runs = instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: [r.key for r in requests]}))
-    return {run.tags[RUN_KEY_TAG]: run.status for run in reversed(list(runs))}
+    return {run.tags[RUN_KEY_TAG]: run for run in reversed(list(runs))}
 
 
 def _run_request(request: Request) -> RunRequest:

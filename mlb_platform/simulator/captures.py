@@ -50,11 +50,18 @@ def live_capture(capture: SimulatedCapture, through_play: int, pitches: int = 0)
     plays = capture.game.plays
     if not 0 < through_play < len(plays):
         raise ValueError(f"through_play is {through_play}; the game has {len(plays)} plays: give 1 to {len(plays) - 1}")
-    shown = plays[:through_play]
-    people = {player.id: player.ref for side in (capture.game.away, capture.game.home) for player in side.roster}
-    going_on = unfinished_play(plays[through_play - 1], plays[through_play], pitches, people)
-    game = replace(capture.game, plays=(*shown, going_on) if going_on is not None else shown)
+    game = shown_part(capture.game, through_play, pitches)
     return replace(make_capture(game, "Live", capture_time(game, 0.2)), game=capture.game)
+
+
+def shown_part(game: Game, through_play: int, pitches: int = 0) -> Game:
+    """Give a game as far as it is played: so many of its plays (at least one), and pitches of the next one."""
+    shown = game.plays[:through_play]
+    if not pitches:
+        return replace(game, plays=shown)
+    people = {player.id: player.ref for side in (game.away, game.home) for player in side.roster}
+    going_on = unfinished_play(shown[-1], game.plays[through_play], pitches, people)
+    return replace(game, plays=(*shown, going_on) if going_on is not None else shown)
 
 
 def preview_capture(capture: SimulatedCapture, hours: float = 6) -> SimulatedCapture:

@@ -31,7 +31,7 @@ def later_capture(capture: SimulatedCapture, kind: Kind, seed: int = 0) -> Simul
     rng = Random(f"later:{kind}:{seed}:{capture.game_pk}:{capture.captured_at.isoformat()}")
     after = capture.captured_at.replace(tzinfo=None) + timedelta(hours=rng.randint(10, 40), minutes=rng.randrange(60))
     if kind == "moved":
-        moved = _moved(game, rng.randint(1, 4))
+        moved = moved_game(game, rng.randint(1, 4))
         if state == "Final":
             after = max(after, capture_time(moved))
         result = make_capture(moved, state, after)
@@ -176,7 +176,8 @@ def _without_event(play: Json, gone: int) -> Json:
     }
 
 
-def _moved(game: Game, days: int) -> Game:
+def moved_game(game: Game, days: int) -> Game:
+    """Give the same game played so many days later."""
     shift = timedelta(days=days)
     was = game.scheduled
     scheduled = replace(

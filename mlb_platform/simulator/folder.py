@@ -33,15 +33,20 @@ def write_responses_folder(found: Iterable[SimulatedResponse], folder: Path) -> 
     rows = ["\t".join(INDEX_COLUMNS)]
     made: set[str] = set()
     for response in found:
-        body = orjson.dumps(response.payload)
-        path = _path(response, made)
-        made.add(path)
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(gzip.compress(body, compresslevel=6, mtime=0))
-        rows.append("\t".join(_index_row(response, path, len(body))))
+        rows.append("\t".join(write_response(response, folder, made)))
     (folder / "INDEX.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     return len(rows) - 1
+
+
+def write_response(response: SimulatedResponse, folder: Path, made: set[str], level: int = 6) -> tuple[str, ...]:
+    """Write one response under a name that is not in `made` (which gets it), and give its row of the index."""
+    body = orjson.dumps(response.payload)
+    path = _path(response, made)
+    made.add(path)
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(gzip.compress(body, compresslevel=level, mtime=0))
+    return _index_row(response, path, len(body))
 
 
 def _path(response: SimulatedResponse, made: set[str]) -> str:

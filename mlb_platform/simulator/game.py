@@ -25,6 +25,10 @@ class Game:
     home: StartingSide
     first_pitch: datetime
     plays: tuple[Json, ...]
+    delay: int | None = None
+    """Minutes of a rain delay that came over it; None: what the schedule has for it."""
+    pause: int = 0
+    """Minutes between first pitch and last out in which nothing was played."""
 
     def side(self, home: bool) -> StartingSide:
         """Give one of the two sides."""

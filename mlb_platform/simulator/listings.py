@@ -29,7 +29,7 @@ def listings(capture: SimulatedCapture, hydrate: Collection[str] = ()) -> list[L
     own = _captured_game(capture, hydrate)
     found = [(game.day, own)]
     if game.makeup_of is not None:
-        found.append((game.makeup_of, _postponed(game, game.makeup_of)))
+        found.append((game.makeup_of, postponed_listing(game, game.makeup_of)))
     if game.resumed_on is not None:
         later = own | {"gameDate": iso(game.start + (game.resumed_on - game.day)), "resumedFrom": iso(game.start),
                        "resumedFromDate": game.day.isoformat()}  # fmt: skip
@@ -107,7 +107,7 @@ def _without_notice(payload: Json) -> Json:
     return {key: value for key, value in payload.items() if key != "copyright"}
 
 
-def _postponed(game: ScheduledGame, day: date) -> Json:
+def postponed_listing(game: ScheduledGame, day: date) -> Json:
     """Give the listing under the date a game was first planned for: no score, the new date as official date."""
     status = status_object("Final") | {"codedGameState": "D", "detailedState": "Postponed", "statusCode": "DR",
                                        "reason": "Rain"}  # fmt: skip

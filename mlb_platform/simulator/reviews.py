@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
+from mlb_platform.simulator.clubs import Club
 from mlb_platform.simulator.game_state import PITCH_CHALLENGES, Side
 from mlb_platform.simulator.people import Json, Player
 from mlb_platform.simulator.pitches import Location
@@ -41,7 +42,7 @@ def review_result(play: PlayBuilder) -> None:
     if kind == "hit_by_pitch":
         _challenge(play, finished, rng, HIT_BY_PITCH, chance=0.1, out=False)
     else:
-        ball = next((event["hitData"] for event in reversed(play.events) if "hitData" in event), {})
+        ball: Json = next((event["hitData"] for event in reversed(play.events) if "hitData" in event), {})
         on_the_ground = ball.get("trajectory") == "ground_ball"
         code, chance = (FIRST_BASE, 0.025) if on_the_ground else (TAG, 0.006)
         _challenge(play, finished, rng, code, chance=chance, out=play.outs_made > 0)
@@ -94,6 +95,18 @@ def _challenge(play: PlayBuilder, reviewed: Json, rng: Random, code: str, *, cha
     if rng.random() < 0.4:
         review["additionalReviews"] = [_details(TAG if code != TAG else FIRST_BASE, overturned=False)]
     _attach(reviewed, review, side.club.name)
+
+
+def review_of_team(code: str, club: Club, *, overturned: bool) -> Json:
+    """Give a review that a club asked for and that is over."""
+    return _details(code, overturned=overturned) | {"challengeTeamId": club.id}
+
+
+def with_review(play: Json, review: Json, who: str) -> Json:
+    """Give a play with a review in it; the play itself stays as it is."""
+    reviewed = play | {"about": dict(play["about"]), "result": dict(play["result"])}
+    _attach(reviewed, review, who)
+    return reviewed
 
 
 def _details(code: str, *, overturned: bool, side: Side | None = None) -> Json:

@@ -56,12 +56,15 @@ class ScheduledGame:
     start: datetime
     local_start: datetime
     moved_from: date | None = None
+    resumes_on: date | None = None
     series: Series | None = None
 
     @property
     def first_day(self) -> date:
         """Give the date for which the game got its id; moving it does not change that."""
-        return _EPOCH + timedelta(days=(self.pk - _FIRST_PK) // _PKS_PER_DATE)
+        day = first_day_of(self.pk)
+        assert day is not None
+        return day
 
     @property
     def makeup_of(self) -> date | None:
@@ -73,6 +76,8 @@ class ScheduledGame:
     @property
     def resumed_on(self) -> date | None:
         """Give the date on which this game, suspended on its own, was finished; else None."""
+        if self.resumes_on is not None:
+            return self.resumes_on
         if self.moved_from is not None or self.position != 6 or self.day.toordinal() % 2 == 0:
             return None
         return self.day + timedelta(days=1)
@@ -94,6 +99,14 @@ def _pairs(day: date) -> list[tuple[Club, Club]]:
 def game_pk(day: date, position: int) -> int:
     """Give the id of a game by its date and position; the fifteen regular ones are followed by room for five more."""
     return _FIRST_PK + (day - _EPOCH).days * _PKS_PER_DATE + position
+
+
+def first_day_of(pk: int) -> date | None:
+    """Give the date for which a game got its id; None for what is no id of a game."""
+    try:
+        return _EPOCH + timedelta(days=(pk - _FIRST_PK) // _PKS_PER_DATE)
+    except OverflowError:
+        return None
 
 
 @lru_cache(maxsize=64)

@@ -36,7 +36,9 @@ def attendance(game: Game) -> int:
 
 
 def delay_minutes(game: Game) -> int:
-    """Give the minutes the start was delayed by rain; mostly 0."""
+    """Give the minutes of delay by rain; mostly 0."""
+    if game.delay is not None:
+        return game.delay
     return 25 + game.scheduled.day.day if game.scheduled.position == 11 else 0
 
 
@@ -47,4 +49,4 @@ def last_instant(game: Game) -> datetime:
 
 def minutes_played(game: Game) -> int:
     """Give the length of the game in minutes."""
-    return round((last_instant(game) - game.first_pitch).total_seconds() / 60)
+    return round((last_instant(game) - game.first_pitch).total_seconds() / 60) - game.pause

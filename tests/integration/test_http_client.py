@@ -1,0 +1,230 @@
+"""The client against a server that misbehaves: retries, Retry-After, cut answers, 304, one rate; nothing bad stored."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mlb_platform.ingestion.statsapi import endpoints
+from mlb_platform.ingestion.statsapi.client import (
+    NOTICE,
+    ApiRefused,
+    ApiUnreachable,
+    CircuitOpen,
+    StatsApi,
+    notice_once,
+)
+from mlb_platform.ingestion.statsapi.ingest import Ingestor, UnusableAnswer
+from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.settings import PROJECT_ROOT, Settings
+from mlb_platform.simulator.api import ServeOptions, serving
+from resources.http_client import FAILURES_TO_OPEN
+from resources.http_limits import SharedRate
+from resources.postgres import Postgres
+from resources.quality_store import QualityStore
+from resources.raw_store import InsertOutcome, RawStore
+
+GOOD = b'{"dates": [], "totalGames": 0}'
+Step = Callable[[BaseHTTPRequestHandler], None]
+
+
+def answer(status: int, body: bytes = GOOD, **headers: str) -> Step:
+    def step(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return step
+
+
+def drop(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.close()
+
+
+class Script:
+    """What a server answers, one step a request; the last step goes on. Notes when it was asked and how."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps, self.times, self.headers = list(steps), list[float](), list[dict[str, str]]()
+
+
+@contextmanager
+def scripted(*steps: Step) -> Iterator[tuple[str, Script]]:
+    script = Script(*steps)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            script.times.append(time.monotonic())
+            script.headers.append(dict(self.headers))
+            step = script.steps.pop(0) if len(script.steps) > 1 else script.steps[0]
+            step(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", script
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def client(postgres: Postgres, url: str, **settings: object) -> Iterator[Ingestor]:
+    values = {"api_url": url, "api_rate_per_second": 500.0, "api_attempts": 3, "api_timeout_seconds": 2.0} | settings
+    api = StatsApi(Settings(**values), postgres)  # type: ignore[arg-type]
+    mappings = MappingRegistry(PROJECT_ROOT / "mapping_configs").mappings
+    try:
+        yield Ingestor(RawStore(postgres), QualityStore(postgres), api, mappings)
+    finally:
+        api.close()
+
+
+def stored(postgres: Postgres, table: str = "schedule.schedule_raw") -> list[tuple[object, ...]]:
+    with postgres.transaction() as connection:
+        found = f"SELECT entity_key, status_code, url, last_seen_at IS NOT NULL FROM {table} ORDER BY raw_id"
+        return connection.execute(found.encode()).fetchall()
+
+
+def rejected(postgres: Postgres) -> list[str]:
+    with postgres.transaction() as connection:
+        rows = connection.execute("SELECT reason FROM quality.rejected_payloads ORDER BY 1").fetchall()
+    return [str(r[0]) for r in rows]
+
+
+def test_what_passes_is_tried_again(database: Postgres) -> None:
+    """A dropped connection, a 503 and a body cut in the middle are asked again; one row is stored, and nothing bad."""
+    cut = answer(200, GOOD[:9], Content_Length=str(len(GOOD)))
+    with scripted(drop, answer(503), cut, answer(200)) as (url, script), client(database, url, api_attempts=5) as made:
+        done = made.ingest(endpoints.schedule(date(2024, 7, 1)))
+    assert done.outcome is InsertOutcome.STORED and len(script.times) == 4
+    assert [row[:2] for row in stored(database)] == [("2024-07-01", 200)]
+    assert "mlb-data-platform/" in script.headers[0]["User-Agent"]
+
+
+def test_retry_after_is_followed(database: Postgres) -> None:
+    """The server says when to come back, in seconds or as a date, and that is when the client does."""
+    with scripted(answer(429, b"", Retry_After="2"), answer(200)) as (url, script), client(database, url) as made:
+        made.ingest(endpoints.schedule(date(2024, 7, 2)))
+    assert 1.9 <= script.times[1] - script.times[0] < 6
+
+
+def test_errors_that_stay_say_what_to_do(database: Postgres) -> None:
+    """An error that stays, a refusal and no server at all are each one clear line; a refusal is not asked again."""
+    with scripted(answer(500)) as (url, script), client(database, url, api_attempts=2) as made:
+        with pytest.raises(ApiRefused, match="HTTP status 500 2 times") as found:
+            made.ingest(endpoints.schedule(date(2024, 7, 3)))
+        assert found.value.status == 500 and len(script.times) == 2
+    with scripted(answer(404)) as (url, script), client(database, url) as made:
+        with pytest.raises(ApiRefused, match="HTTP status 404"):
+            made.ingest(endpoints.schedule(date(2024, 7, 3)))
+        assert len(script.times) == 1
+    for url in ("http://127.0.0.1:9", "http://no-such-host.invalid"):
+        with client(database, url, api_attempts=1) as made, pytest.raises(ApiUnreachable, match="check the connection"):
+            made.ingest(endpoints.schedule(date(2024, 7, 3)))
+
+
+def test_the_breaker_opens_and_says_until_when(database: Postgres) -> None:
+    """After so many failures in a row nothing is asked any more; refusals of single requests do not count."""
+    with scripted(answer(404), *[answer(500)] * 50) as (url, script), client(database, url, api_attempts=1) as made:
+        for _ in range(1 + FAILURES_TO_OPEN):
+            with pytest.raises(ApiRefused):
+                made.ingest(endpoints.schedule(date(2024, 7, 4)))
+        asked = len(script.times)
+        with pytest.raises(CircuitOpen, match="none is made before") as found:
+            made.ingest(endpoints.schedule(date(2024, 7, 4)))
+        assert found.value.until > datetime.now(UTC) and len(script.times) == asked == 1 + FAILURES_TO_OPEN
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html><title>Oops</title></html>", "an HTML page"),
+        (GOOD[:12], "truncated JSON"),
+        (b'{"a": 1}', "another shape"),
+    ],
+)
+def test_what_is_no_answer_is_not_stored(database: Postgres, body: bytes, reason: str) -> None:
+    """A page, half a document or another document with status 200 is kept as rejected, with the reason."""
+    with scripted(answer(200, body)) as (url, _), client(database, url) as made:
+        done = made.ingest(endpoints.schedule(date(2024, 7, 5)))
+        assert done.outcome is None and done.rejection is not None and reason in done.rejection.reason
+        with pytest.raises(UnusableAnswer, match="rejected_payloads"):
+            made.document(endpoints.game_changes(datetime(2024, 7, 5, tzinfo=UTC)))
+    RawStore(database).ensure("schedule.schedule_raw")
+    assert stored(database) == [] and any(reason in r for r in rejected(database))
+
+
+def test_not_modified_moves_last_seen(database: Postgres) -> None:
+    """What the server says still stands counts as seen; it is not asked so once another content is the newest."""
+    tagged = answer(200, GOOD, ETag='"a"')
+    other = answer(200, b'{"dates": [], "totalGames": 1}', ETag='"b"')
+    with scripted(tagged, answer(304, b""), other, tagged) as (url, script), client(database, url) as made:
+        request = endpoints.schedule(date(2024, 7, 6))
+        assert made.ingest(request).outcome is InsertOutcome.STORED
+        again = made.ingest(request)
+        assert again.not_modified and again.outcome is InsertOutcome.SEEN
+        assert [row[3] for row in stored(database)] == [True]
+        assert made.ingest(request).outcome is InsertOutcome.STORED
+        assert [h.get("If-None-Match") for h in script.headers] == [None, '"a"', '"a"']
+
+
+def _take_turns(url: str, count: int, times: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
+    rate = SharedRate(Postgres(url), "test", 10)
+    for _ in range(count):
+        rate.wait_turn()
+        times.put(time.time())
+    rate.close()
+
+
+def test_two_processes_share_one_rate(database: Postgres) -> None:
+    """Together they keep under the rate in every window, however they interleave."""
+    context = multiprocessing.get_context("spawn")
+    times = context.Queue()
+    workers = [context.Process(target=_take_turns, args=(database.url, 12, times)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    found = sorted(times.get(timeout=60) for _ in range(24))
+    for worker in workers:
+        worker.join(10)
+    # turns are counted by the database; the time noted is a little later, by what it takes to come back
+    assert all(found[n + 11] - found[n] > 0.9 for n in range(len(found) - 11))
+
+
+def test_a_simulated_day_through_the_client(database: Postgres) -> None:
+    """Every endpoint of the simulated API passes the gate; its time is when captures were made."""
+    start = datetime(2024, 7, 1, 23, tzinfo=UTC)
+    with serving(ServeOptions(start=start, speed=1, games=2)) as server:
+        with client(database, server.url, api_clock_url=server.clock_url) as made:
+            listed = made.ingest(endpoints.schedule(date(2024, 7, 1)))
+            assert listed.capture is not None and 0 <= (listed.capture.captured_at - start).total_seconds() < 60
+            pk = "1909440"
+            for request in (
+                endpoints.live_feed(pk), endpoints.boxscore(pk), endpoints.linescore(pk), endpoints.play_by_play(pk),
+                endpoints.people([900000]), endpoints.teams(2024), endpoints.team(919, 2024), endpoints.venues([9100]), endpoints.seasons(),
+                endpoints.postseason(2023), endpoints.postseason_series(2023),
+            ):  # fmt: skip
+                assert made.ingest(request).outcome is InsertOutcome.STORED, request.name
+            past = made.ingest(endpoints.live_feed(pk, "20240701_180000"))
+            assert past.capture is not None and past.capture.captured_at == datetime(2024, 7, 1, 18, tzinfo=UTC)
+            stamps = made.document(endpoints.timestamps(pk))
+            patches = made.document(endpoints.diff_patch(pk, stamps[0]))
+            assert patches[0]["diff"] and made.document(endpoints.game_status())
+
+
+def test_the_notice_is_shown_once(tmp_path: Path) -> None:
+    """MLB's notice is given the first time in a home, and never again there."""
+    settings = Settings(home=tmp_path)
+    assert notice_once(settings) == NOTICE and notice_once(settings) is None
