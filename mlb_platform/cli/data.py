@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mlb_platform.cli import simulate_serve
+from mlb_platform.cli import simulate_day, simulate_serve
 from mlb_platform.cli.console import Progress, many, note, say
 from mlb_platform.cli.context import day, mapping_of, platform
 
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     )
     simulated.callback()(simulate)
     simulated.command("serve")(simulate_serve.serve)
+    simulated.command("day")(simulate_day.simulate_day)
     app.add_typer(simulated, name="simulate")
 
 

@@ -15,6 +15,7 @@ from mlb_platform.cli import (
     data,
     database,
     explain,
+    live,
     mapping,
     materialize,
     quality,
@@ -23,6 +24,7 @@ from mlb_platform.cli import (
     service,
     sql,
     status,
+    watch,
 )
 
 app = typer.Typer(
@@ -43,6 +45,8 @@ for part in (
     as_of,
     corrections,
     status,
+    live,
+    watch,
     explain,
     quality,
     quarantine,

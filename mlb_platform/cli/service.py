@@ -19,6 +19,7 @@ from mlb_platform.cli.context import settings
 
 if TYPE_CHECKING:
     from mlb_platform.settings import Settings
+    from resources.postgres import Postgres
 
 DEFAULT_PORT = 3000
 LOW_DISK_GB = 5
@@ -52,29 +53,39 @@ def ui(
 
     Example: mlb ui --port 3001
     """
-    from resources.errors import PlatformError
-
-    s = settings()
-    if not is_free(port):
-        free = next((p for p in range(port + 1, min(port + 100, 65536)) if is_free(p)), None)
-        offer = "" if free is None else f"; {free} is free: mlb ui --port {free} (or make ui PORT={free})"
-        raise PlatformError(f"port {port} is in use{offer}")
-    from mlb_platform.dagster_home import merged_environment, prepare_dagster_home, ui_commands
     from mlb_platform.platform import Platform
 
-    home = prepare_dagster_home(s, Platform(s).postgres)
-    environment = merged_environment(s, os.environ)
+    s = settings()
+    check_port(port)
     log = s.logs / "dagster.log"
     note(f"starting the Dagster UI and its daemon (log: {log}) …")
-    with log.open("ab") as output:
-        children = [
+    _watch(start_ui(s, Platform(s).postgres, port, host), log, host, port)
+
+
+def check_port(port: int) -> None:
+    """Raise PlatformError where a port is in use, with a free one to take instead."""
+    from resources.errors import PlatformError
+
+    if not is_free(port):
+        free = next((p for p in range(port + 1, min(port + 100, 65536)) if is_free(p)), None)
+        offer = "" if free is None else f"; {free} is free: --port {free} (or make ui PORT={free})"
+        raise PlatformError(f"port {port} is in use{offer}")
+
+
+def start_ui(s: Settings, postgres: Postgres, port: int, host: str = "127.0.0.1") -> list[subprocess.Popen[bytes]]:
+    """Start the processes of the Dagster UI and its daemon; what they print goes to the log."""
+    from mlb_platform.dagster_home import merged_environment, prepare_dagster_home, ui_commands
+
+    home = prepare_dagster_home(s, postgres)
+    environment = merged_environment(s, os.environ)
+    with (s.logs / "dagster.log").open("ab") as output:
+        return [
             subprocess.Popen(
                 command, env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )
             for command in ui_commands(s, port, host)
         ]  # fmt: skip
-        _watch(children, log, host, port)
 
 
 def _watch(children: list[subprocess.Popen[bytes]], log: Path, host: str, port: int) -> None:

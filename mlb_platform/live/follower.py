@@ -1,0 +1,287 @@
+"""All games of a date followed in one process: polled when it is their time, and handed over when they are over."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import orjson
+import psycopg
+
+from mlb_platform.ingestion.statsapi import endpoints
+from mlb_platform.ingestion.statsapi.clock import Clock
+from mlb_platform.ingestion.statsapi.ingest import Ingestor
+from mlb_platform.live.game_follow import GameFollow, Pace, Phase
+from mlb_platform.live.games_table import LiveGame, LiveGames
+from resources.errors import PlatformError
+from resources.postgres import Connection, Postgres, lock_key
+from resources.raw_store import InsertOutcome
+
+_log = logging.getLogger(__name__)
+FEED = "game/live_game_v1"
+SCHEDULE_EVERY = timedelta(minutes=5)
+WORKERS = 8
+TICK = 0.05
+"""Real seconds between two looks at whose turn it is."""
+SAVED_EVERY = 2.0
+"""Real seconds between two writings of `live.games`."""
+HandOver = Callable[[Sequence[str]], None]
+
+
+class LiveError(PlatformError):
+    """A date cannot be followed."""
+
+
+@dataclass
+class FollowReport:
+    """What following a date came to."""
+
+    day: date
+    games: int = 0
+    polls: int = 0
+    captures: int = 0
+    errors: int = 0
+    phases: dict[str, str] = field(default_factory=dict)
+    not_handed_over: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def open(self) -> list[str]:
+        """The games that did not come to an end."""
+        return sorted(pk for pk, phase in self.phases.items() if not Phase(phase).ended)
+
+
+@dataclass
+class _Counts:
+    polls: int = 0
+    captures: int = 0
+    error: str | None = None
+    polled_at: datetime | None = None
+
+
+class Follower:
+    """Follows the games of one date (`only`: of these alone) until each has ended or `stop` is called.
+
+    Nothing is kept in memory alone: after a restart schedule, feeds and raw store tell where things stand.
+    `hand_over` is called, in a thread of its own, with games that are over, once they are fetched for the last time.
+    `check` is called now and then and may raise, which ends the following.
+    """
+
+    def __init__(
+        self,
+        ingestor: Ingestor,
+        postgres: Postgres,
+        clock: Clock,
+        day: date,
+        *,
+        only: Collection[str] = (),
+        pace: Pace | None = None,
+        hand_over: HandOver | None = None,
+        check: Callable[[], None] | None = None,
+        workers: int = WORKERS,
+    ) -> None:
+        self.ingestor, self.postgres, self.clock, self.day = ingestor, postgres, clock, day
+        self.only, self.pace = set(only), pace or Pace()
+        self.games: dict[str, GameFollow] = {}
+        self.report = FollowReport(day)
+        self._hand_over, self._check, self._workers = hand_over, check, workers
+        self._counts: dict[str, _Counts] = {}
+        self._polling: dict[str, Future[None]] = {}
+        self._feeds: dict[str, Mapping[str, Any]] = {}
+        self._listed = False
+        self._schedule_at: datetime | None = None
+        self._handed: set[str] = set()
+        self._handing: Future[None] | None = None
+        self._table = LiveGames(postgres)
+        self._saved_at = 0.0
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask to end; polls under way are finished."""
+        self._stop.set()
+
+    def run(self) -> FollowReport:
+        """Follow until all games have ended and are handed over. Raises LiveError where another process does so."""
+        with _alone(self.postgres, self.day, sorted(self.only)):
+            pool = ThreadPoolExecutor(self._workers, "poll")
+            hand_over = ThreadPoolExecutor(1, "hand over")
+            try:
+                while not self._stop.is_set():
+                    self._tick(pool, hand_over)
+                    if self._finished():
+                        break
+                    self._stop.wait(TICK)
+            finally:
+                pool.shutdown(wait=True)
+                if self._handing is not None:
+                    self._take_handed()
+                hand_over.shutdown(wait=True)
+                self._save(force=True)
+        self.report.games = len(self.games)
+        self.report.phases = {pk: str(g.phase) for pk, g in self.games.items()}
+        return self.report
+
+    def _tick(self, pool: ThreadPoolExecutor, hand_over: ThreadPoolExecutor) -> None:
+        if self._check is not None:
+            self._check()
+        now = self.clock.now()
+        if self._schedule_at is None or now >= self._schedule_at:
+            self._read_schedule(now)
+        for pk in [pk for pk, future in self._polling.items() if future.done()]:
+            self._polling.pop(pk).result()
+        for pk, game in self.games.items():
+            if not game.phase.ended and pk not in self._polling and game.next_at <= now:
+                self._polling[pk] = pool.submit(self._poll, game)
+        over = [pk for pk, g in self.games.items() if g.phase is Phase.over and pk not in self._handed]
+        if self._handing is not None and self._handing.done():
+            self._take_handed()
+        if over and self._handing is None:
+            self._handed.update(over)
+            self._handing = hand_over.submit(self._end_games, over)
+        self._save()
+
+    def _finished(self) -> bool:
+        ended = self._listed and all(g.phase.ended for g in self.games.values())
+        handed = all(g.phase is not Phase.over or pk in self._handed for pk, g in self.games.items())
+        return ended and handed and not self._polling and self._handing is None
+
+    def _read_schedule(self, now: datetime) -> None:
+        """Ask which games there are today; where that fails it is asked again a little later."""
+        try:
+            self.ingestor.ingest(endpoints.schedule(self.day))
+            rows = self._listed_games()
+        except (PlatformError, psycopg.Error) as error:
+            self.report.errors += 1
+            _log.warning("the schedule of %s: %s", self.day, error)
+            self._schedule_at = now + self.pace.most
+            return
+        self._schedule_at = now + SCHEDULE_EVERY
+        self._listed = True
+        for row in rows:
+            pk = str(row.get("gamePk"))
+            if self.only and pk not in self.only:
+                continue
+            if pk not in self.games:
+                self.games[pk] = GameFollow(pk, self.day, self.pace)
+                self._counts[pk] = _Counts()
+            self.games[pk].listed(row, now)
+        absent = sorted(self.only - self.games.keys())
+        if absent:
+            raise LiveError(f"the schedule of {self.day} lists no game {', '.join(absent)}: give its official date")
+
+    def _listed_games(self) -> list[Mapping[str, Any]]:
+        """Return the games of the newest schedule of the date in the raw store."""
+        table = self.ingestor.specs["schedule/schedule"].raw_table
+        rows = self.ingestor.raw.rows(table, entity_keys=[self.day.isoformat()])
+        if not rows:
+            return []
+        document = orjson.loads(self.ingestor.raw.payload(table, rows[-1].raw_id))
+        return [g for d in document.get("dates", []) if d.get("date") == self.day.isoformat() for g in d["games"]]
+
+    def _poll(self, game: GameFollow) -> None:
+        counts = self._counts[game.game_pk]
+        counts.polls += 1
+        self.report.polls += 1
+        try:
+            done = self.ingestor.ingest(endpoints.live_feed(game.game_pk))
+            if done.outcome is None:
+                assert done.rejection is not None
+                raise PlatformError(f"the answer is no good: {done.rejection.reason}")
+            changed = done.outcome is InsertOutcome.STORED
+            if done.capture is not None:
+                feed = _essentials(orjson.loads(done.capture.data))
+            elif game.state == "unknown" or game.last_change is None:
+                feed = self._stored_feed(game.game_pk)
+            else:
+                feed = None
+        except (PlatformError, psycopg.Error) as error:
+            counts.error = " ".join(str(error).split())[:500]
+            self.report.errors += 1
+            _log.warning("game %s: %s", game.game_pk, counts.error)
+            game.failed(self.clock.now())
+            return
+        counts.error, counts.polled_at = None, self.clock.now()
+        counts.captures += changed
+        self.report.captures += changed
+        self._feeds[game.game_pk] = feed = feed or self._feeds[game.game_pk]
+        game.told(feed, counts.polled_at, changed=changed)
+
+    def _stored_feed(self, game_pk: str) -> Mapping[str, Any]:
+        """Return what the newest stored feed tells: after a restart the server may only say that it still stands."""
+        table = self.ingestor.specs[FEED].raw_table
+        newest = self.ingestor.raw.rows(table, entity_keys=[game_pk])[-1]
+        return _essentials(orjson.loads(self.ingestor.raw.payload(table, newest.raw_id)))
+
+    def _end_games(self, game_pks: Sequence[str]) -> None:
+        """Fetch what else there is of games that are over, and hand them over."""
+        for pk in game_pks:
+            for request in (endpoints.boxscore(pk), endpoints.linescore(pk), endpoints.play_by_play(pk)):
+                self._fetch_last(pk, request)
+        if self._hand_over is not None:
+            self._hand_over(game_pks)
+
+    def _fetch_last(self, game_pk: str, request: endpoints.ApiRequest) -> None:
+        error = "no answer"
+        for _ in range(5):
+            try:
+                done = self.ingestor.ingest(request)
+                if done.rejection is None:
+                    return
+                error = done.rejection.reason
+            except (PlatformError, psycopg.Error) as problem:
+                error = str(problem)
+            self.report.errors += 1
+            self.clock.sleep(self.pace.least.total_seconds())
+        self.report.not_handed_over[game_pk] = f"{request.name} was not fetched: {error}"
+
+    def _take_handed(self) -> None:
+        assert self._handing is not None
+        future, self._handing = self._handing, None
+        future.result()
+
+    def _save(self, *, force: bool = False) -> None:
+        if not force and time.monotonic() - self._saved_at < SAVED_EVERY:
+            return
+        self._saved_at = time.monotonic()
+        rows = []
+        for pk, g in self.games.items():
+            c = self._counts[pk]
+            rows.append(
+                LiveGame(
+                    pk, self.day, str(g.phase), g.state, g.start, c.polled_at, g.last_change, g.feed_clock,
+                    None if g.phase.ended else g.next_at, c.polls, c.captures, g.failures, c.error, g.stale_since,
+                    g.note,
+                )
+            )  # fmt: skip
+        try:
+            self._table.save(rows)
+        except (PlatformError, psycopg.Error) as error:
+            _log.warning("live.games is not written: %s", error)
+
+
+def _essentials(feed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the little of a feed that decides when it is asked for again."""
+    data, meta = feed.get("gameData") or {}, feed.get("metaData") or {}
+    return {
+        "gameData": {"status": data.get("status"), "datetime": data.get("datetime")},
+        "metaData": {"wait": meta.get("wait"), "timeStamp": meta.get("timeStamp")},
+    }
+
+
+@contextmanager
+def _alone(postgres: Postgres, day: date, only: Sequence[str]) -> Iterator[Connection]:
+    """Hold a date (or some of its games): two followers of the same would ask everything twice."""
+    with postgres.connect(autocommit=True) as connection:
+        connection.execute("SET idle_session_timeout = 0")
+        key = lock_key("live follower", f"{day} {' '.join(only)}")
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
+        if row is None or not row[0]:
+            what = f"{day}" if not only else f"game {', '.join(only)} of {day}"
+            raise LiveError(f"{what} is followed by another `mlb live` on this database: stop that one first")
+        yield connection
