@@ -9,11 +9,12 @@ from asset_checks.checks import table_checks
 from asset_checks.coverage import coverage_checks
 from asset_checks.reconciliation import reconciliation_checks
 from mlb_platform.assets.corrections import corrections_specs
+from mlb_platform.assets.ingestion import ingestion_assets, ingestion_job, ingestion_schedules
 from mlb_platform.assets.jobs import mapping_job
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.recapture import changes_job, recapture_job
 from mlb_platform.assets.specs import view_specs
-from mlb_platform.assets.tables import PLATFORM, SPARK, raw_asset, table_assets
+from mlb_platform.assets.tables import PLATFORM, SPARK, table_assets
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.alerts import alerts_sensor
 from mlb_platform.sensors.game_changes import game_changes_sensor
@@ -34,13 +35,15 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     partitions = date_partitions(settings.first_partition_date)
     jobs = [(m, mapping_job(m)) for m in mappings]
     recapture, changes = recapture_job(), changes_job()
+    ingestion = ingestion_job(mappings)
     checks = [check(m, partitions) for m in mappings for check in (table_checks, coverage_checks)]
     checks += [c for m in mappings for c in reconciliation_checks(m, partitions, platform.registry.mappings)]
     return Definitions(
-        assets=corrections_specs(mappings)
-        + [a for m in mappings for a in (raw_asset(m), table_assets(m, partitions, settings.lake), *view_specs(m))],
+        assets=[*corrections_specs(mappings), ingestion_assets(mappings, partitions)]
+        + [a for m in mappings for a in (table_assets(m, partitions, settings.lake), *view_specs(m))],
         asset_checks=checks,
-        jobs=[*(job for _, job in jobs), recapture, changes],
+        jobs=[*(job for _, job in jobs), ingestion, recapture, changes],
+        schedules=ingestion_schedules(ingestion),
         sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs]
         + [recapture_sensor(recapture, platform), game_changes_sensor(changes), alerts_sensor(platform)],
         resources={

@@ -57,7 +57,7 @@ def group_of(mapping: ResolvedMapping) -> str:
 
 
 def raw_spec(mapping: ResolvedMapping) -> AssetSpec:
-    """Return the spec of a mapping's raw table: filled by ingestion, never by a run."""
+    """Return the spec of a mapping's raw table, which ingestion fills."""
     source = mapping.config.source
     columns = [TableColumn(name, _RAW_TYPES.get(name, "TEXT")) for name in RAW_COLUMNS]
     columns.append(TableColumn("data", "JSONB", description="The response as it was received."))

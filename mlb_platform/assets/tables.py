@@ -7,7 +7,6 @@ from typing import Any
 from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
-    AssetSpec,
     BackfillPolicy,
     MaterializeResult,
     PartitionsDefinition,
@@ -18,7 +17,7 @@ from mlb_platform.assets.partitions import backfill_policy, dates_of_keys
 from mlb_platform.assets.pending import PendingTable, WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.retries import tried_again
-from mlb_platform.assets.specs import python_name, raw_spec, table_key, table_of_key, table_specs
+from mlb_platform.assets.specs import python_name, table_key, table_of_key, table_specs
 from mlb_platform.extraction.report import TableReport
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -28,11 +27,6 @@ SPARK_POOL = "spark"
 """Runs that compute tables take a slot of this concurrency pool: each has a JVM of its own."""
 PLATFORM = "platform"
 SPARK = "spark"
-
-
-def raw_asset(mapping: ResolvedMapping) -> AssetSpec:
-    """Return the upstream asset of a mapping: its raw table."""
-    return raw_spec(mapping)
 
 
 def table_assets(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any], lake: str) -> AssetsDefinition:

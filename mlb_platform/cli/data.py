@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mlb_platform.cli import simulate_day, simulate_serve
+from mlb_platform.cli import ingest_statsapi, simulate_day, simulate_serve
 from mlb_platform.cli.console import Progress, many, note, say
 from mlb_platform.cli.context import day, mapping_of, platform
 
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `mlb`."""
     ingest = typer.Typer(help="Put responses into the raw store.", no_args_is_help=True)
     ingest.command("captures")(ingest_captures)
+    ingest.command("statsapi")(ingest_statsapi.ingest_statsapi)
     app.add_typer(ingest, name="ingest")
     simulated = typer.Typer(
         help="Make games in the shape of the real API, or serve a simulated API.", invoke_without_command=True

@@ -181,7 +181,7 @@ def test_what_dagster_knows_of_a_table_comes_from_the_mapping(tmp_path: Path, sm
     ]
     checks = {k.name for k in graph.asset_check_keys if k.asset_key == table_key("game.live_game_plays")}
     assert checks == {"error_rules", "warn_rules", "parity", "relationships"}
-    assert graph.get(raw_key(RAW_TABLE)).is_external
+    assert graph.get(raw_key(RAW_TABLE)).is_executable  # it is fetched from the API
 
 
 def test_a_target_removed_from_the_yaml_takes_its_asset_and_checks_along(tmp_path: Path, small: Path) -> None:

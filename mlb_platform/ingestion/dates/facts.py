@@ -55,8 +55,8 @@ class RawFacts:
         held = self._held(table, rows)
         for row in reversed(rows):
             elements = self._ask(
-                "SELECT jsonb_path_query(data, '$.dates[*] ? (@.date == $day)', jsonb_build_object('day', %(day)s::text)) "
-                "FROM {table} WHERE raw_id = %(id)s",
+                "SELECT jsonb_path_query(data, '$.dates[*] ? (@.date == $day)', "
+                "jsonb_build_object('day', %(day)s::text)) FROM {table} WHERE raw_id = %(id)s",
                 table,
                 {"day": day.isoformat(), "id": row.raw_id},
             )

@@ -54,8 +54,7 @@ class DateIngestion:
         """Fetch what these dates need: all schedules first, which tell how many games there are, then date by date."""
         for day in days:
             self.schedule(day)
-        pks = {g.game_pk for day in days for g in self.games_of(day)}
-        self.report.add_games(len(pks))
+        self.report.add_games(sum(len(self.games_of(day)) for day in days))
         for day in days:
             if self._stop.is_set():
                 break

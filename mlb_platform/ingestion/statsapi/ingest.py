@@ -133,7 +133,7 @@ class Ingestor:
     def store(self, fetched: Fetched) -> Ingested:
         """Take an answer through the gate into the raw store."""
         request, spec = fetched.request, self.spec(fetched.request)
-        admitted = admit(fetched.body, _asked(fetched), spec)
+        admitted = admit(fetched.body, asked(fetched), spec)
         if isinstance(admitted, Rejection):
             self.quality.reject(**asdict(admitted))
             return Ingested(request, None, None, admitted, len(fetched.body))
@@ -148,14 +148,15 @@ class Ingestor:
         """
         kind, members = SHAPES[request.name]
         fetched = self.api.fetch(request)
-        read = read_json(fetched.body, _asked(fetched), request.endpoint, request.method, kind, members)
+        read = read_json(fetched.body, asked(fetched), request.endpoint, request.method, kind, members)
         if isinstance(read, Rejection):
             self.quality.reject(**asdict(read))
             raise UnusableAnswer(f"{fetched.url}: {read.reason}; it is in quality.rejected_payloads, ask again later")
         return read
 
 
-def _asked(fetched: Fetched) -> Request:
+def asked(fetched: Fetched) -> Request:
+    """Return what is known of the request of an answer, for the gate."""
     request = fetched.request
     params: dict[str, object] = dict(request.params)
     if request.entity_id is not None:
