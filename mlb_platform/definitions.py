@@ -6,6 +6,7 @@ from dagster import Definitions, in_process_executor
 from dagster.components.definitions import definitions
 
 from asset_checks.checks import table_checks
+from asset_checks.completeness import completeness_checks
 from asset_checks.coverage import coverage_checks
 from asset_checks.reconciliation import reconciliation_checks
 from mlb_platform.assets.corrections import corrections_specs
@@ -37,6 +38,7 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     recapture, changes = recapture_job(), changes_job()
     ingestion = ingestion_job(mappings)
     checks = [check(m, partitions) for m in mappings for check in (table_checks, coverage_checks)]
+    checks += [c for m in mappings for c in completeness_checks(m, partitions)]
     checks += [c for m in mappings for c in reconciliation_checks(m, partitions, platform.registry.mappings)]
     return Definitions(
         assets=[*corrections_specs(mappings), ingestion_assets(mappings, partitions)]

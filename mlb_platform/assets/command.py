@@ -27,6 +27,7 @@ from dagster import (
 )
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
+from asset_checks.completeness import evaluate_completeness
 from asset_checks.coverage import evaluate_coverage
 from asset_checks.evaluate import PARITY, evaluate
 from asset_checks.reconciliation import evaluate_reconciliation
@@ -111,6 +112,7 @@ class _Task:
             found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings))
             if mapping.targets[0].name in tables:
                 found += evaluate_coverage(self.platform, mapping, days)
+                found += evaluate_completeness(self.platform, mapping, days)
             found += evaluate_reconciliation(self.platform, mapping, tables, days)
             verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)

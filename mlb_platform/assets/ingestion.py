@@ -46,7 +46,9 @@ class IngestConfig(Config):
     mode: str = Field(default="missing", description="missing, reconcile or verify, as in `mlb ingest statsapi`.")
 
 
-def ingestion_assets(mappings: Sequence[ResolvedMapping], partitions: PartitionsDefinition[Any]) -> AssetsDefinition:
+def ingestion_assets(
+    mappings: Sequence[ResolvedMapping], partitions: PartitionsDefinition[Any], retries: RetryPolicy = RETRIES
+) -> AssetsDefinition:
     """Return the raw tables of all mappings as one computation by date: it fetches what the date needs."""
 
     @multi_asset(
@@ -54,7 +56,7 @@ def ingestion_assets(mappings: Sequence[ResolvedMapping], partitions: Partitions
         specs=[raw_spec(m).replace_attributes(partitions_def=partitions) for m in mappings],
         backfill_policy=backfill_policy(),
         pool=API_POOL,
-        retry_policy=RETRIES,
+        retry_policy=retries,
         required_resource_keys={PLATFORM},
         description="Fetches what the dates need from the Stats API: schedule, games, and what is not yet known of "
         "their people, teams, venues and rosters.",

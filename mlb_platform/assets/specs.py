@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from dagster import (
     AssetDep,
     AssetKey,
     AssetSpec,
+    FreshnessPolicy,
     MetadataValue,
     PartitionsDefinition,
     TableColumn,
@@ -28,6 +30,10 @@ from resources.lake import table_uri
 
 DEFAULT_OWNER = "team:data-platform"
 COLUMN_LINEAGE = "dagster/column_lineage"
+KEPT_FRESH = ("game/live_game_v1", "schedule/schedule")
+"""Mappings whose tables get new rows every day of a season."""
+FRESH = FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+"""Yesterday's games are there by the next evening; between seasons the tables are stale and that is no alert."""
 TABLE_KINDS = {"pyspark", "deltalake", "postgres"}
 
 
@@ -104,6 +110,7 @@ def _table_spec(
         owners=list(target.config.owners) or [DEFAULT_OWNER],
         code_version=target.derivation_hash,
         partitions_def=partitions if target.partition else None,
+        freshness_policy=FRESH if mapping.name in KEPT_FRESH else None,
         tags={"mapping": python_name(mapping)},
         metadata={
             "dagster/table_name": target.name,

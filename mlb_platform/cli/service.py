@@ -9,13 +9,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlb_platform.cli.console import Progress, many, note, say
-from mlb_platform.cli.context import settings
+from mlb_platform.cli.context import day, settings
 
 if TYPE_CHECKING:
     from mlb_platform.settings import Settings
@@ -147,11 +148,27 @@ def setup() -> None:
     say(f"{len(locked_jars())} Spark jars in {s.jars}: {'fetched' if absent else 'there already'}, hashes are right")
 
 
-def doctor() -> None:
+def doctor(
+    season: Annotated[
+        int | None, typer.Option(help="Look at what is there of a season instead.", min=1876, max=2100)
+    ] = None,
+    of_day: Annotated[
+        date | None, typer.Option("--date", help="Look at what is there of a date instead.", parser=day, metavar="DATE")
+    ] = None,
+) -> None:
     """Check Java, jars, database, lake, disk and mappings; say what to do about what is missing.
 
+    With --season or --date: which games are missing, why, and what repairs it; the exit code is 1 while something is.
+
     Example: mlb doctor
+    Example: mlb doctor --season 2024
     """
+    if season is not None and of_day is not None:
+        raise typer.BadParameter("give --season or --date, not both")
+    if season is not None or of_day is not None:
+        from mlb_platform.cli.doctor_season import doctor_dates
+
+        raise typer.Exit(doctor_dates(season, of_day))
     s = settings()
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("home", _home), ("java", _java), ("jars", _jars), ("database", _database), ("lake", _lake), ("disk", _disk),

@@ -248,7 +248,7 @@ def decompress(body: bytes) -> bytes:
 
 
 def read_json(
-    body: bytes, request: Request, endpoint: str, method: str, kind: type, members: Sequence[str] = ()
+    body: bytes, request: Request, endpoint: str, method: str, kind: type[Any], members: Sequence[str] = ()
 ) -> Any | Rejection:
     """Return the JSON that `body` is, where it is a `kind` (dict or list) with these members; else why it is not.
 
@@ -263,7 +263,7 @@ def read_json(
         if not isinstance(document, kind):
             wanted = "a JSON array" if kind is list else "a JSON object"
             raise _Refused(f"another shape: the payload is {type(document).__name__}, not {wanted}")
-        absent = [name for name in members if name not in document]
+        absent = [name for name in members if isinstance(document, dict) and name not in document]
         if absent:
             raise _Refused(f"another shape: the payload has no {absent[0]}")
     except _Refused as refused:
@@ -329,10 +329,10 @@ def _entity_key(document: dict[str, Any], request: Request, spec: GateSpec, memb
     name = " or ".join(".".join(steps) for steps in spec.entity_paths)
     value = first(document, spec.entity_paths)
     if value is None:
-        members = ", ".join(list(document)[:5]) or "none"
+        present = ", ".join(list(document)[:5]) or "none"
         message = document.get("message")
         said = f"; it says {message[:120]!r}" if isinstance(message, str) else ""
-        raise _Refused(f"another shape: no {name} in the payload (its members: {members}{said})")
+        raise _Refused(f"another shape: no {name} in the payload (its members: {present}{said})")
     key = _as_key(value, spec.entity_type)
     if key is None:
         raise _Refused(f"{name} is {str(value)[:40]!r}, which is no {spec.entity_type}")

@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, build_schedule_context, materialize
+from dagster import DagsterInstance, RetryPolicy, build_schedule_context, materialize
 from typer.testing import CliRunner
 
 from mlb_platform.assets.ingestion import ingestion_assets
@@ -172,7 +172,7 @@ def test_ingestion_as_assets(database: Postgres, tmp_path: Path) -> None:
     instance = DagsterInstance.ephemeral()
     with serving(options()) as server, platform_on(server, database, tmp_path) as made:
         mappings = [m for _, m in sorted(made.registry.mappings.items())]
-        assets = ingestion_assets(mappings, date_partitions(date(2024, 1, 1)))
+        assets = ingestion_assets(mappings, date_partitions(date(2024, 1, 1)), RetryPolicy(max_retries=1, delay=0.1))
         result = materialize(
             [assets], instance=instance, partition_key="2024-07-01", resources={"platform": made}, raise_on_error=False
         )

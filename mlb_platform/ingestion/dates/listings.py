@@ -65,6 +65,8 @@ class Listing:
     game_type: str | None = None
     teams: tuple[int, ...] = ()
     venue: int | None = None
+    resumes: date | None = None
+    """When a suspended game goes on, where that is told."""
 
 
 def listed_games(element: Mapping[str, Any]) -> list[Listing] | None:
@@ -89,6 +91,7 @@ def listed_games(element: Mapping[str, Any]) -> list[Listing] | None:
             _text(game.get("gameType")),
             tuple(team for team in sides if isinstance(team, int)),
             find(game, ("venue", "id")),
+            iso_day(game.get("resumeGameDate")),
         )
     return list(found.values())
 

@@ -1,0 +1,1 @@
+"""What should be there by the schedule, what is, and why not: by date, game and endpoint."""
