@@ -9,12 +9,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup run test ui bench check clean java
+.PHONY: help setup run test test-chaos live-demo ui bench check clean java
 
 help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
 	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
 	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too)"
+	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
+	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
 	@echo "make bench   the benchmarks"
 	@echo "make setup   Python packages and Spark jars only (PYTHON=/path/to/python3.12)"
@@ -54,6 +56,12 @@ run: setup
 
 test: setup
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-chaos: setup
+	@$(BIN)/python -m pytest -q -s tests/chaos $(ARGS)
+
+live-demo: setup
+	@$(BIN)/mlb simulate day $(ARGS)
 
 ui: setup
 	@$(BIN)/mlb ui --port $(PORT)

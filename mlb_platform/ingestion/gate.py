@@ -149,10 +149,13 @@ def gate_spec(mapping: ResolvedMapping, others: Mapping[str, GateSpec] | None = 
     )
 
 
-def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejection:
+def admit(
+    body: bytes, request: Request, spec: GateSpec, document: dict[str, Any] | None = None
+) -> RawCapture | Rejection:
     """Return the capture that `body` (plain or gzipped JSON) is, or why it is none.
 
-    A missing or malformed partition date is no reason: such a capture is kept without date.
+    A missing or malformed partition date is no reason: such a capture is kept without date. Who has just written `body`
+    as the canonical JSON (`canonical_json`) of a document gives that too: it is not read again.
     """
     raw = body
     try:
@@ -160,11 +163,12 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
             raise _Refused(f"the answer has HTTP status {request.status_code}")
         raw = decompress(body)
         text = raw.removeprefix(b"\xef\xbb\xbf")
-        document = _parse(text)
+        written = document is not None
+        document = _parse(text) if document is None else document
         members = () if spec.entities is None else _members(document, spec.entities)
         entity_key = _entity_key(document, request, spec, members)
         _check_members(document, spec)
-        canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        canonical = text if written else canonical_json(document)
         _check_storable(text, canonical)
     except _Refused as refused:
         return reject(raw, request.source, spec.endpoint, spec.method, str(refused))
@@ -189,6 +193,11 @@ def admit(body: bytes, request: Request, spec: GateSpec) -> RawCapture | Rejecti
         embedded=embedded,
         refused_parts=refused_parts,
     )
+
+
+def canonical_json(document: Any) -> bytes:
+    """Return the JSON of a document that does not depend on the order of its members."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def _embedded(
@@ -217,7 +226,8 @@ def _embedded(
             {"embedded_in": spec.raw_table, "entity_key": entity_key},
             request.url,
         )
-        made = admit(orjson.dumps({embedding.member: carried.documents}), of, into)
+        listed = {embedding.member: carried.documents}
+        made = admit(canonical_json(listed), of, into, listed)
         if isinstance(made, RawCapture):
             found.append((into.raw_table, made))
         else:

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-import orjson
-
-from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit
+from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit, canonical_json
 from mlb_platform.simulator.captures import SimulatedCapture, make_capture
 from mlb_platform.simulator.corrections import Kind, later_capture
 from mlb_platform.simulator.feed import capture_time
@@ -127,7 +125,7 @@ class _StoreChunk:
             request = Request(
                 source, response.captured_at, response.id, {"id": response.id}, f"simulated:{response.url}"
             )
-            admitted = admit(orjson.dumps(response.payload), request, self.spec)
+            admitted = admit(canonical_json(response.payload), request, self.spec, response.payload)
             if isinstance(admitted, Rejection):
                 raise PlatformError(f"{source} is refused by the gate: {admitted.reason}; this is a bug, report it")
             waiting.append(admitted)

@@ -206,22 +206,24 @@ def test_two_processes_share_one_rate(database: Postgres) -> None:
 def test_a_simulated_day_through_the_client(database: Postgres) -> None:
     """Every endpoint of the simulated API passes the gate; its time is when captures were made."""
     start = datetime(2024, 7, 1, 23, tzinfo=UTC)
-    with serving(ServeOptions(start=start, speed=1, games=2)) as server:
-        with client(database, server.url, api_clock_url=server.clock_url) as made:
-            listed = made.ingest(endpoints.schedule(date(2024, 7, 1)))
-            assert listed.capture is not None and 0 <= (listed.capture.captured_at - start).total_seconds() < 60
-            pk = "1909440"
-            for request in (
-                endpoints.live_feed(pk), endpoints.boxscore(pk), endpoints.linescore(pk), endpoints.play_by_play(pk),
-                endpoints.people([900000]), endpoints.teams(2024), endpoints.team(919, 2024), endpoints.venues([9100]), endpoints.seasons(),
-                endpoints.postseason(2023), endpoints.postseason_series(2023),
-            ):  # fmt: skip
-                assert made.ingest(request).outcome is InsertOutcome.STORED, request.name
-            past = made.ingest(endpoints.live_feed(pk, "20240701_180000"))
-            assert past.capture is not None and past.capture.captured_at == datetime(2024, 7, 1, 18, tzinfo=UTC)
-            stamps = made.document(endpoints.timestamps(pk))
-            patches = made.document(endpoints.diff_patch(pk, stamps[0]))
-            assert patches[0]["diff"] and made.document(endpoints.game_status())
+    with (
+        serving(ServeOptions(start=start, speed=1, games=2)) as server,
+        client(database, server.url, api_clock_url=server.clock_url) as made,
+    ):
+        listed = made.ingest(endpoints.schedule(date(2024, 7, 1)))
+        assert listed.capture is not None and 0 <= (listed.capture.captured_at - start).total_seconds() < 60
+        pk = "1909440"
+        for request in (
+            endpoints.live_feed(pk), endpoints.boxscore(pk), endpoints.linescore(pk), endpoints.play_by_play(pk),
+            endpoints.people([900000]), endpoints.teams(2024), endpoints.team(919, 2024), endpoints.venues([9100]),
+            endpoints.seasons(), endpoints.postseason(2023), endpoints.postseason_series(2023),
+        ):  # fmt: skip
+            assert made.ingest(request).outcome is InsertOutcome.STORED, request.name
+        past = made.ingest(endpoints.live_feed(pk, "20240701_180000"))
+        assert past.capture is not None and past.capture.captured_at == datetime(2024, 7, 1, 18, tzinfo=UTC)
+        stamps = made.document(endpoints.timestamps(pk))
+        patches = made.document(endpoints.diff_patch(pk, stamps[0]))
+        assert patches[0]["diff"] and made.document(endpoints.game_status())
 
 
 def test_the_notice_is_shown_once(tmp_path: Path) -> None:
