@@ -109,7 +109,8 @@ class _Task:
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
             known = known_orphans(self.platform.settings.mappings)
             mappings = self.platform.registry.mappings
-            found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings))
+            partial = set(work.report.dates) - whole
+            found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial))
             if mapping.targets[0].name in tables:
                 found += evaluate_coverage(self.platform, mapping, days)
                 found += evaluate_completeness(self.platform, mapping, days)

@@ -114,6 +114,8 @@ def follow_date(
             report = follower.run()
             merge.drain()
             events.report()
+        if not stopped.is_set():
+            handing.whole_date(followed)
         run = LiveRun(report, merge.latencies.summary, handing.held, stopped.is_set())
     _print(run)
     return run
@@ -139,6 +141,14 @@ class _HandOver:
                 merged += len(report.tables)
         games = many(len(game_pks), "game")
         say(f"{games} over and handed over: {', '.join(game_pks)}; {many(merged, 'table')} checked")
+
+    def whole_date(self, day: date) -> None:
+        """Let the checks look at the whole date, once nothing of it is merged live any more."""
+        from mlb_platform.assets.command import materialize_dates
+
+        for name in GAME_MAPPINGS:
+            if self._made.raw.rows(self._made.registry.get(name).config.source.raw_table, dates=[day]):
+                self.held += len(materialize_dates(self._made, name, dates=[day]).held)
 
 
 @contextmanager
