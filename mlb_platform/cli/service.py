@@ -63,13 +63,14 @@ def ui(
     _watch(start_ui(s, Platform(s).postgres, port, host), log, host, port)
 
 
-def check_port(port: int) -> None:
+def check_port(port: int, command: str = "mlb ui") -> None:
     """Raise PlatformError where a port is in use, with a free one to take instead."""
     from resources.errors import PlatformError
 
     if not is_free(port):
         free = next((p for p in range(port + 1, min(port + 100, 65536)) if is_free(p)), None)
-        offer = "" if free is None else f"; {free} is free: --port {free} (or make ui PORT={free})"
+        offer = "" if free is None else f"; {free} is free: {command} --port {free}"
+        offer += f" (or make ui PORT={free})" if free is not None and command == "mlb ui" else ""
         raise PlatformError(f"port {port} is in use{offer}")
 
 

@@ -151,7 +151,7 @@ class _DagsterProcesses:
     def __enter__(self) -> None:
         from mlb_platform.cli.service import check_port, start_ui
 
-        check_port(self._port)
+        check_port(self._port, "mlb simulate day")
         self._children = start_ui(self._made.settings, self._made.postgres, self._port)
         say(f"Dagster UI on http://127.0.0.1:{self._port}")
 

@@ -18,6 +18,7 @@ import psycopg
 from mlb_platform.ingestion.statsapi import endpoints
 from mlb_platform.ingestion.statsapi.clock import Clock
 from mlb_platform.ingestion.statsapi.ingest import Ingestor
+from mlb_platform.live.endings import Endings
 from mlb_platform.live.game_follow import GameFollow, Pace, Phase
 from mlb_platform.live.games_table import LiveGame, LiveGames
 from resources.errors import PlatformError
@@ -91,13 +92,12 @@ class Follower:
         self.games: dict[str, GameFollow] = {}
         self.report = FollowReport(day)
         self._hand_over, self._check, self._workers = hand_over, check, workers
+        self._endings = Endings(self._end_games)
         self._counts: dict[str, _Counts] = {}
         self._polling: dict[str, Future[None]] = {}
         self._feeds: dict[str, Mapping[str, Any]] = {}
         self._listed = False
         self._schedule_at: datetime | None = None
-        self._handed: set[str] = set()
-        self._handing: Future[None] | None = None
         self._table = LiveGames(postgres)
         self._saved_at = 0.0
         self._stop = threading.Event()
@@ -110,24 +110,23 @@ class Follower:
         """Follow until all games have ended and are handed over. Raises LiveError where another process does so."""
         with _alone(self.postgres, self.day, sorted(self.only)):
             pool = ThreadPoolExecutor(self._workers, "poll")
-            hand_over = ThreadPoolExecutor(1, "hand over")
             try:
                 while not self._stop.is_set():
-                    self._tick(pool, hand_over)
+                    self._tick(pool)
                     if self._finished():
                         break
                     self._stop.wait(TICK)
             finally:
                 pool.shutdown(wait=True)
-                if self._handing is not None:
-                    self._take_handed()
-                hand_over.shutdown(wait=True)
+                self._endings.close()
                 self._save(force=True)
         self.report.games = len(self.games)
         self.report.phases = {pk: str(g.phase) for pk, g in self.games.items()}
+        self.report.errors += self._endings.errors
+        self.report.not_handed_over.update(self._endings.failed)
         return self.report
 
-    def _tick(self, pool: ThreadPoolExecutor, hand_over: ThreadPoolExecutor) -> None:
+    def _tick(self, pool: ThreadPoolExecutor) -> None:
         if self._check is not None:
             self._check()
         now = self.clock.now()
@@ -138,18 +137,16 @@ class Follower:
         for pk, game in self.games.items():
             if not game.phase.ended and pk not in self._polling and game.next_at <= now:
                 self._polling[pk] = pool.submit(self._poll, game)
-        over = [pk for pk, g in self.games.items() if g.phase is Phase.over and pk not in self._handed]
-        if self._handing is not None and self._handing.done():
-            self._take_handed()
-        if over and self._handing is None:
-            self._handed.update(over)
-            self._handing = hand_over.submit(self._end_games, over)
+        self._endings.look(self._over)
         self._save()
+
+    @property
+    def _over(self) -> list[str]:
+        return [pk for pk, g in self.games.items() if g.phase is Phase.over]
 
     def _finished(self) -> bool:
         ended = self._listed and all(g.phase.ended for g in self.games.values())
-        handed = all(g.phase is not Phase.over or pk in self._handed for pk, g in self.games.items())
-        return ended and handed and not self._polling and self._handing is None
+        return ended and not self._polling and self._endings.settled(self._over)
 
     def _read_schedule(self, now: datetime) -> None:
         """Ask which games there are today; where that fails it is asked again a little later."""
@@ -182,7 +179,9 @@ class Follower:
         if not rows:
             return []
         document = orjson.loads(self.ingestor.raw.payload(table, rows[-1].raw_id))
-        return [g for d in document.get("dates", []) if d.get("date") == self.day.isoformat() for g in d["games"]]
+        return [
+            g for d in document.get("dates", []) if d.get("date") == self.day.isoformat() for g in d.get("games") or []
+        ]
 
     def _poll(self, game: GameFollow) -> None:
         counts = self._counts[game.game_pk]
@@ -199,18 +198,20 @@ class Follower:
             elif game.state == "unknown" or game.last_change is None:
                 feed = self._stored_feed(game.game_pk)
             else:
-                feed = None
-        except (PlatformError, psycopg.Error) as error:
-            counts.error = " ".join(str(error).split())[:500]
+                feed = self._feeds[game.game_pk]
+            self._feeds[game.game_pk] = feed
+            polled_at = self.clock.now()
+            game.told(feed, polled_at, changed=changed)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this game is asked again and the others go on
+            expected = isinstance(error, PlatformError | psycopg.Error)
+            counts.error = " ".join(f"{'' if expected else f'{type(error).__name__}: '}{error}".split())[:500]
             self.report.errors += 1
-            _log.warning("game %s: %s", game.game_pk, counts.error)
+            _log.warning("game %s: %s", game.game_pk, counts.error, exc_info=None if expected else error)
             game.failed(self.clock.now())
             return
-        counts.error, counts.polled_at = None, self.clock.now()
+        counts.error, counts.polled_at = None, polled_at
         counts.captures += changed
         self.report.captures += changed
-        self._feeds[game.game_pk] = feed = feed or self._feeds[game.game_pk]
-        game.told(feed, counts.polled_at, changed=changed)
 
     def _stored_feed(self, game_pk: str) -> Mapping[str, Any]:
         """Return what the newest stored feed tells: after a restart the server may only say that it still stands."""
@@ -239,11 +240,6 @@ class Follower:
             self.report.errors += 1
             self.clock.sleep(self.pace.least.total_seconds())
         self.report.not_handed_over[game_pk] = f"{request.name} was not fetched: {error}"
-
-    def _take_handed(self) -> None:
-        assert self._handing is not None
-        future, self._handing = self._handing, None
-        future.result()
 
     def _save(self, *, force: bool = False) -> None:
         if not force and time.monotonic() - self._saved_at < SAVED_EVERY:
@@ -276,12 +272,15 @@ def _essentials(feed: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @contextmanager
 def _alone(postgres: Postgres, day: date, only: Sequence[str]) -> Iterator[Connection]:
-    """Hold a date (or some of its games): two followers of the same would ask everything twice."""
+    """Hold a date, or some of its games: two followers of the same game would ask everything twice."""
+    place = "live follower"
     with postgres.connect(autocommit=True) as connection:
         connection.execute("SET idle_session_timeout = 0")
-        key = lock_key("live follower", f"{day} {' '.join(only)}")
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()
-        if row is None or not row[0]:
-            what = f"{day}" if not only else f"game {', '.join(only)} of {day}"
-            raise LiveError(f"{what} is followed by another `mlb live` on this database: stop that one first")
+        wanted = [("_shared", f"{day}"), *(("", f"{day} {pk}") for pk in only)] if only else [("", f"{day}")]
+        for kind, scope in wanted:
+            query = f"SELECT pg_try_advisory_lock{kind}(%s)".encode()
+            row = connection.execute(query, [lock_key(place, scope)]).fetchone()
+            if row is None or not row[0]:
+                what = f"game {scope.split()[1]} of {day}" if " " in scope else f"{day}"
+                raise LiveError(f"{what} is followed by another `mlb live` on this database: stop that one first")
         yield connection

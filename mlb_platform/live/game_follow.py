@@ -68,6 +68,8 @@ class GameFollow:
     failures: int = 0
     note: str | None = None
     final_since: datetime | None = None
+    in_progress: dict[str, bool] = field(default_factory=dict)
+    """Whether the schedule, and the feed, say that the game goes on."""
 
     def listed(self, game: Mapping[str, Any], now: datetime) -> None:
         """Take in how the schedule lists the game: its start may have moved, or it is off.
@@ -78,6 +80,7 @@ class GameFollow:
         status = game.get("status")
         unsure = find(status, ("startTimeTBD",)) is True or str(game.get("gameNumber", 1)) not in ("1", "None")
         state = game_state(status)
+        self.in_progress["schedule"] = _in_progress(status)
         if self.phase is Phase.waiting:
             self.start = start
             self.state = _detailed(status)
@@ -94,9 +97,12 @@ class GameFollow:
 
     def told(self, feed: Mapping[str, Any], now: datetime, *, changed: bool) -> None:
         """Take in an answer of the feed: its `gameData.status`, `gameData.datetime` and `metaData` are what counts."""
+        if self.phase.ended:
+            return  # the schedule, which told so while this was asked for, has the last word
         data, meta = feed.get("gameData") or {}, feed.get("metaData") or {}
         status = data.get("status")
         self.failures = 0
+        self.in_progress["feed"] = _in_progress(status)
         self.state = _detailed(status)
         clock = _timecode(meta.get("timeStamp"))
         if changed or clock != self.feed_clock or self.last_change is None:
@@ -116,21 +122,24 @@ class GameFollow:
         self.failures += 1
         pause = self.pace.least * 2 ** min(self.failures - 1, 10)
         self.next_at = now + min(pause, LONGEST_BACK_OFF)
+        if self.phase is Phase.following:
+            self._look_whether_it_stands(now)
 
     def _going_on(self, state: GameState | None, meta: Mapping[str, Any], now: datetime) -> None:
         self.phase, self.final_since = Phase.following, None  # a game called Final may go on
-        delayed = "delay" in self.state.lower()
-        if state is not GameState.LIVE or delayed:
-            self.stale_since = None
+        self._look_whether_it_stands(now)
+        if state is not GameState.LIVE or "delay" in self.state.lower():
             self.next_at = now + self.pace.idle
             return
+        least, most = self.pace.least.total_seconds(), self.pace.most.total_seconds()
         wait = meta.get("wait")
-        asked = (
-            timedelta(seconds=wait) if isinstance(wait, int | float) and not isinstance(wait, bool) else self.pace.most
-        )
-        self.next_at = now + min(max(asked, self.pace.least), self.pace.most)
+        asked = wait if isinstance(wait, int | float) and not isinstance(wait, bool) else most
+        self.next_at = now + timedelta(seconds=min(max(asked, least), most))
+
+    def _look_whether_it_stands(self, now: datetime) -> None:
+        """Note since when the feed has told nothing new, or has not answered, though the game goes on."""
         stands = self.last_change is not None and now - self.last_change > self.pace.stale_after
-        self.stale_since = self.last_change if stands else None
+        self.stale_since = self.last_change if stands and any(self.in_progress.values()) else None
 
     def _final(self, now: datetime) -> None:
         self.stale_since = None
@@ -158,6 +167,12 @@ class GameFollow:
 
 def _detailed(status: Any) -> str:
     return str(find(status, ("detailedState",)) or "unknown")
+
+
+def _in_progress(status: Any) -> bool:
+    """Tell whether pitches are to be expected: not in a delay, before the first, or after the last one."""
+    coded = find(status, ("codedGameState",))
+    return game_state(status) is GameState.LIVE and coded not in ("P", "O") and "delay" not in _detailed(status).lower()
 
 
 def _moved_to(dates: Mapping[str, Any]) -> str | None:

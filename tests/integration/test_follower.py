@@ -42,9 +42,13 @@ class Bench:
 
     postgres: Postgres
     handed: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    fails: int = 0
     follower: Follower = field(init=False)
 
     def hand_over(self, game_pks: Sequence[str]) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("the first hand-over fails")
         for pk in game_pks:
             assert pk not in self.handed, f"{pk} is handed over twice"
             self.handed[pk] = tuple(len(captures(self.postgres, table, pk)) for table in GAME_TABLES)
@@ -95,8 +99,10 @@ def test_a_day_is_followed_to_the_end_of_its_games(database: Postgres, tmp_path:
     """Through errors, HTML pages and cut answers: play and end are captured, each end is handed over once, whole."""
     faults = Faults(error=0.08, html=0.04, cut=0.04)
     with serving(options(faults=faults, speed=1_500.0)) as server, bench(server, database, tmp_path) as found:
+        found.fails = 1
         report = found.follower.run()
         assert_complete(found, report)
+        assert found.fails == 0
         assert report.games == GAMES and report.captures == sum(counts[0] for counts in found.handed.values())
         for pk, final in EXPECTED.items():
             states = [state for state, _ in captures(found.postgres, GAME_TABLES[0], pk)]
@@ -120,6 +126,10 @@ def test_one_follower_a_date_and_the_next_one_goes_on_where_the_games_are(databa
                 time.sleep(0.02)
             with pytest.raises(LiveError, match="is followed by another"):
                 second.follower.run()
+            second.follower.only = {min(EXPECTED)}
+            with pytest.raises(LiveError, match="is followed by another"):
+                second.follower.run()
+            second.follower.only = set()
             first.follower.stop()
             running.join(20)
             assert not running.is_alive() and set(first.follower.report.phases) == set(EXPECTED)

@@ -264,3 +264,58 @@ def test_every_day_ends_with_a_final_fetch(day: GameDay, fails: list[bool], wait
     for (one, bad), (two, _) in zip(polls, polls[1:], strict=False):
         assert bad or two - one <= MINUTE
         assert two - one >= 5 * SECOND or two - finals[0] >= MINUTE  # the last fetch comes when it is due
+
+
+# --- what must not be taken in -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"), [(1e300, 30), (10**400, 30), (-1e300, 5)], ids=["float", "int", "negative"]
+)
+def test_a_wait_beyond_all_time_is_bounded_too(wait: float, seconds: float) -> None:
+    """A number that no duration can be is no error that ends the following."""
+    game = followed()
+    game.told(feed(PLAYING, wait=wait), FIRST_PITCH, changed=True)
+    assert game.next_at - FIRST_PITCH == timedelta(seconds=seconds)
+
+
+def test_an_answer_that_was_under_way_does_not_bring_a_game_back() -> None:
+    """The schedule says that the game is off while its feed is asked for: what the feed says then is older."""
+    game = followed()
+    game.listed(listing(POSTPONED, rescheduleGameDate="2024-08-12"), FIRST_PITCH + MINUTE)
+    game.told(feed(WARMUP), FIRST_PITCH + 2 * MINUTE, changed=True)
+    assert (game.phase, game.note) == (Phase.off, "postponed to 2024-08-12")
+
+
+@pytest.mark.parametrize("said", [SCHEDULED, WARMUP, RAIN], ids=["scheduled", "warmup", "delayed"])
+def test_a_feed_left_behind_by_the_schedule_is_stale(said: Status) -> None:
+    """It is the schedule that says In Progress; a feed that stands before it, in warmup or in a delay, is stale too."""
+    game = GameFollow("1", DAY)
+    game.listed(listing(said), FIRST_PITCH)
+    for minutes in range(30):
+        game.told(feed(said), FIRST_PITCH + minutes * MINUTE, changed=minutes == 0)
+    assert game.stale_since is None, "nothing is to be expected yet"
+    game.listed(listing(PLAYING), FIRST_PITCH + 30 * MINUTE)
+    game.told(feed(said), FIRST_PITCH + 31 * MINUTE, changed=False)
+    assert game.stale_since == FIRST_PITCH
+
+
+def test_a_feed_that_does_not_answer_is_stale_too() -> None:
+    """A quarter of an hour of failures is a quarter of an hour without news of the game."""
+    game, now = followed(), FIRST_PITCH
+    while now <= FIRST_PITCH + 15 * MINUTE:
+        assert game.stale_since is None
+        now = game.next_at
+        game.failed(now)
+    assert game.stale_since == FIRST_PITCH
+    game.told(feed(PLAYING, now), now, changed=True)
+    assert game.stale_since is None
+
+
+def test_the_time_after_game_over_is_not_stale() -> None:
+    """Nothing is to come but the word Final."""
+    game = followed()
+    game.listed(listing(GAME_OVER), FIRST_PITCH + MINUTE)
+    game.told(feed(GAME_OVER), FIRST_PITCH + MINUTE, changed=True)
+    game.told(feed(GAME_OVER), FIRST_PITCH + 20 * MINUTE, changed=False)
+    assert (game.phase, game.stale_since) == (Phase.following, None)
