@@ -19,7 +19,7 @@ from dagster._core.instance.ref import InstanceRef
 from psycopg import sql
 
 from mlb_platform.settings import PROJECT_ROOT, Settings
-from resources.own_tables import lock_ddl
+from resources.own_tables import lock_ddl, table_exists
 from resources.postgres import Postgres
 from resources.server_settings import free_port, write_private
 
@@ -28,6 +28,10 @@ SCHEMA = "dagster"
 """Schema of Dagster's own tables in our database."""
 MAX_RUNS = 2
 """Runs at a time; each has a JVM of its own."""
+API_POOL = "statsapi"
+"""Runs that ask the API take a slot of this concurrency pool."""
+POOL_LIMITS = {API_POOL: 1}
+"""Pools with fewer slots than runs at a time; a limit changed in the UI stays."""
 BATCH_SIZE, EVENTS_PER_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "50"
 WORKSPACE = PROJECT_ROOT / "workspace.yaml"
 
@@ -86,7 +90,21 @@ def prepare_dagster_home(settings: Settings, postgres: Postgres) -> Path:
     if not file.is_file() or file.read_text("utf-8") != text:
         owner = home.stat()
         write_private(file, text, owner.st_uid, owner.st_gid)
+    _limit_pools(home, postgres)
     return home
+
+
+def _limit_pools(home: Path, postgres: Postgres) -> None:
+    """Give the pools their limits, once: Dagster keeps limits of single pools in its storage, not in dagster.yaml."""
+    with postgres.transaction() as connection:
+        known: set[str] = set()
+        if table_exists(connection, f"{SCHEMA}.concurrency_limits"):
+            query = f"SELECT concurrency_key FROM {SCHEMA}.concurrency_limits WHERE NOT using_default_limit"
+            known = {row[0] for row in connection.execute(query.encode()).fetchall()}
+    if missing := POOL_LIMITS.keys() - known:
+        with DagsterInstance.from_ref(InstanceRef.from_dir(str(home))) as instance:
+            for pool in sorted(missing):
+                instance.event_log_storage.set_concurrency_slots(pool, POOL_LIMITS[pool])
 
 
 @contextmanager

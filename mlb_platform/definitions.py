@@ -10,7 +10,7 @@ from asset_checks.completeness import completeness_checks
 from asset_checks.coverage import coverage_checks
 from asset_checks.reconciliation import reconciliation_checks
 from mlb_platform.assets.corrections import corrections_specs
-from mlb_platform.assets.ingestion import ingestion_assets, ingestion_job, ingestion_schedules
+from mlb_platform.assets.ingestion import ingestion_assets, ingestion_job, ingestion_schedules, raw_assets
 from mlb_platform.assets.jobs import mapping_job
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.recapture import changes_job, recapture_job
@@ -36,12 +36,12 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     partitions = date_partitions(settings.first_partition_date)
     jobs = [(m, mapping_job(m)) for m in mappings]
     recapture, changes = recapture_job(), changes_job()
-    ingestion = ingestion_job(mappings)
+    ingestion = ingestion_job()
     checks = [check(m, partitions) for m in mappings for check in (table_checks, coverage_checks)]
     checks += [c for m in mappings for c in completeness_checks(m, partitions)]
     checks += [c for m in mappings for c in reconciliation_checks(m, partitions, platform.registry.mappings)]
     return Definitions(
-        assets=[*corrections_specs(mappings), ingestion_assets(mappings, partitions)]
+        assets=[*corrections_specs(mappings), ingestion_assets(mappings, partitions), *raw_assets(mappings)]
         + [a for m in mappings for a in (table_assets(m, partitions, settings.lake), *view_specs(m))],
         asset_checks=checks,
         jobs=[*(job for _, job in jobs), ingestion, recapture, changes],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,6 +26,8 @@ LONGEST_WAIT = 60.0
 FAILURES_TO_OPEN = 5
 """Requests in a row that failed, retries included, before no more are made for a while."""
 OPEN_SECONDS = 60.0
+ANSWER_SECONDS = 120.0
+"""Seconds in which an answer has to be complete, however steadily its bytes come."""
 
 
 class Unreachable(PlatformError):
@@ -53,6 +58,7 @@ class HttpOptions:
     timeout_seconds: float = 20.0
     attempts: int = 5
     open_seconds: float = OPEN_SECONDS
+    answer_seconds: float = ANSWER_SECONDS
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,12 @@ class HttpClient:
             timeout=httpx2.Timeout(options.timeout_seconds),
             follow_redirects=True,
         )
+        self._state = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=FAILURES_TO_OPEN, reset_timeout=options.open_seconds, exclude=[_is_no_failure],
-            throw_new_error_on_trip=False,
+            throw_new_error_on_trip=False, state_storage=self._state,
         )  # fmt: skip
-        self._opened: datetime | None = None
+        self._trial = threading.Lock()
 
     def get(self, url: str, params: Mapping[str, str], headers: Mapping[str, str] | None = None) -> HttpAnswer:
         """Return the complete answer to a GET.
@@ -101,19 +108,40 @@ class HttpClient:
         Statuses 408, 425, 429 and 5xx, timeouts, dropped connections and bodies cut off are tried again, after what
         `Retry-After` says or an exponential wait with jitter. Raises Unreachable, Refused or CircuitOpen.
         """
-        try:
-            return self._breaker.call(self._get, url, params, headers or {})
-        except pybreaker.CircuitBreakerError as error:
-            until = (self._opened or datetime.now(UTC)) + timedelta(seconds=self.options.open_seconds)
+        with self._passage(url):
+            try:
+                answer = self._get(url, params, headers or {})
+            except (Unreachable, Refused) as error:
+                self._note(error)
+                raise
+            self._note(None)
+            return answer
+
+    @contextmanager
+    def _passage(self, url: str) -> Iterator[None]:
+        """Let a request pass where the breaker is closed, and one at a time where its time is over: the trial."""
+        opened = self._state.opened_at if self._state.state == pybreaker.STATE_OPEN else None
+        if opened is None:
+            yield
+            return
+        now = datetime.now(UTC)
+        until = opened + timedelta(seconds=self.options.open_seconds)
+        if now < until or not self._trial.acquire(blocking=False):
+            until = max(until, now + timedelta(seconds=1))
             raise CircuitOpen(
                 f"{FAILURES_TO_OPEN} requests in a row failed at {_server(url)}: none is made before "
                 f"{until:%H:%M:%S} UTC; run it again later, what is stored stays",
                 until,
-            ) from error
-        except (Unreachable, Refused):
-            if self._breaker.current_state == pybreaker.STATE_OPEN:
-                self._opened = datetime.now(UTC)
-            raise
+            )
+        try:
+            yield
+        finally:
+            self._trial.release()
+
+    def _note(self, error: Unreachable | Refused | None) -> None:
+        """Tell the breaker how a request ended. Only that: it locks while it calls, and would make requests queue."""
+        with suppress(pybreaker.CircuitBreakerError, Unreachable, Refused):  # open already, or the error itself
+            self._breaker.call(_outcome, error)
 
     def _get(self, url: str, params: Mapping[str, str], headers: Mapping[str, str]) -> HttpAnswer:
         attempts, seconds = 0, 0.0
@@ -126,7 +154,7 @@ class HttpClient:
                     self._wait_turn()
                     attempts, started = attempts + 1, time.monotonic()
                     try:
-                        answer = self._client.get(url, params=dict(params), headers=dict(headers))
+                        answer, body = self._read(url, params, headers)
                     finally:
                         seconds += time.monotonic() - started
                     if answer.status_code in RETRIED:
@@ -140,7 +168,18 @@ class HttpClient:
             ) from error
         if answer.status_code >= 400:
             raise Refused(f"{answer.url} answered HTTP status {answer.status_code}", answer.status_code)
-        return HttpAnswer(str(answer.url), answer.status_code, answer.headers, answer.content, attempts, seconds)
+        return HttpAnswer(str(answer.url), answer.status_code, answer.headers, body, attempts, seconds)
+
+    def _read(self, url: str, params: Mapping[str, str], headers: Mapping[str, str]) -> tuple[httpx2.Response, bytes]:
+        """Return an answer and its complete body; raises httpx2.ReadTimeout where that takes too long in all."""
+        by = time.monotonic() + self.options.answer_seconds
+        parts: list[bytes] = []
+        with self._client.stream("GET", url, params=dict(params), headers=dict(headers)) as answer:
+            for part in answer.iter_bytes():
+                parts.append(part)
+                if time.monotonic() > by:
+                    raise httpx2.ReadTimeout(f"the answer was not complete after {self.options.answer_seconds:g} s")
+        return answer, b"".join(parts)
 
     def close(self) -> None:
         """Close the connections."""
@@ -164,14 +203,21 @@ def retry_after(text: str | None) -> float | None:
             seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
         except (TypeError, ValueError):
             return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT)
 
 
 def _wait_before_next(error: Exception) -> bool | float:
     """Tell whether, or after how many seconds, a failed attempt is made again."""
     if isinstance(error, _Retry):
         return True if error.wait is None else max(error.wait, 0.05)
+    if isinstance(error, httpx2.UnsupportedProtocol):
+        return False  # no URL of a server: it stays so
     return isinstance(error, httpx2.TransportError | httpx2.DecodingError)
+
+
+def _outcome(error: Exception | None) -> None:
+    if error is not None:
+        raise error
 
 
 def _is_no_failure(error: Exception) -> bool:

@@ -5,13 +5,12 @@ from typing import Any
 from dagster import Failure, JobDefinition, MetadataValue, OpExecutionContext, in_process_executor, job, op
 
 from mlb_platform.assets.tables import PLATFORM
+from mlb_platform.dagster_home import API_POOL
 from mlb_platform.ingestion.game_changes import read_changes
 from mlb_platform.ingestion.recaptures import refetched
 from mlb_platform.ingestion.statsapi.ingest import open_ingestor
 from resources.errors import PlatformError
 
-API_POOL = "statsapi"
-"""Runs that ask the API take a slot of this pool."""
 RECAPTURE_JOB, CHANGES_JOB = "recapture_final_games", "read_game_changes"
 GAMES_TAG = "games"
 

@@ -22,6 +22,7 @@ from mlb_platform.live.endings import Endings
 from mlb_platform.live.game_follow import GameFollow, Pace, Phase
 from mlb_platform.live.games_table import LiveGame, LiveGames
 from resources.errors import PlatformError
+from resources.http_client import Unreachable
 from resources.postgres import Connection, Postgres, lock_key
 from resources.raw_store import InsertOutcome
 
@@ -106,6 +107,14 @@ class Follower:
         """Ask to end; polls under way are finished."""
         self._stop.set()
 
+    def look(self) -> int | None:
+        """Read the schedule before anything is started: how many games there are to follow; None: it did not tell.
+
+        Raises Unreachable where there is no way to the API: once games are followed that is waited out.
+        """
+        self._read_schedule(self.clock.now(), patient=False)
+        return len(self.games) if self._listed else None
+
     def run(self) -> FollowReport:
         """Follow until all games have ended and are handed over. Raises LiveError where another process does so."""
         with _alone(self.postgres, self.day, sorted(self.only)):
@@ -148,12 +157,14 @@ class Follower:
         ended = self._listed and all(g.phase.ended for g in self.games.values())
         return ended and not self._polling and self._endings.settled(self._over)
 
-    def _read_schedule(self, now: datetime) -> None:
+    def _read_schedule(self, now: datetime, *, patient: bool = True) -> None:
         """Ask which games there are today; where that fails it is asked again a little later."""
         try:
             self.ingestor.ingest(endpoints.schedule(self.day))
             rows = self._listed_games()
         except (PlatformError, psycopg.Error) as error:
+            if not patient and isinstance(error, Unreachable):
+                raise
             self.report.errors += 1
             _log.warning("the schedule of %s: %s", self.day, error)
             self._schedule_at = now + self.pace.most

@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
-from dagster import DagsterInstance, RetryPolicy, build_schedule_context, materialize
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DagsterRunStatus,
+    ExecuteInProcessResult,
+    RetryPolicy,
+    build_schedule_context,
+    materialize,
+)
+from helpers import fresh_database
+from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
-from mlb_platform.assets.ingestion import ingestion_assets
+from mlb_platform.assets.ingestion import INGESTION, ingestion_assets
+from mlb_platform.assets.jobs import job_name
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.cli.main import app
+from mlb_platform.dagster_home import open_instance
 from mlb_platform.definitions import build_definitions
 from mlb_platform.ingestion.dates.opened import open_ingestion
 from mlb_platform.ingestion.dates.plan import Mode
 from mlb_platform.ingestion.dates.report import IngestionReport, Outcome
+from mlb_platform.ingestion.gate import Request, admit, gate_specs
+from mlb_platform.live.same_tables import differing_tables
+from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.platform import Platform
+from mlb_platform.sensors.raw_rows import tick
 from mlb_platform.settings import Settings
 from mlb_platform.simulator import simulate_games
 from mlb_platform.simulator.api import Faults, ServeOptions, Serving, serving
+from mlb_platform.simulator.api.answers import Answers
+from mlb_platform.simulator.api.world import World
 from mlb_platform.simulator.events import EventRates
 from resources.fetch_log import FetchLog
 from resources.postgres import Postgres
+from resources.raw_store import RawCapture
 
 DAY = date(2024, 7, 1)
 LONG_AFTER = datetime(2024, 7, 6, 14, tzinfo=UTC)
@@ -42,13 +62,14 @@ def options(**changes: object) -> ServeOptions:
 
 
 @contextmanager
-def platform_on(server: Serving, database: Postgres, home: Path) -> Iterator[Platform]:
-    made = Platform(
-        Settings(
-            home=home, database_url=database.url, api_url=server.url, api_clock_url=server.clock_url,
-            api_rate_per_second=500, api_attempts=6,
-        )
+def platform_on(
+    server: Serving, database: Postgres, home: Path, spark: SparkSession | None = None
+) -> Iterator[Platform]:
+    settings = Settings(
+        home=home, database_url=database.url, api_url=server.url, api_clock_url=server.clock_url,
+        api_rate_per_second=500, api_attempts=6,
     )  # fmt: skip
+    made = Platform(settings, spark_factory=None if spark is None else lambda: spark)
     yield made
     made.postgres.close()
 
@@ -167,42 +188,150 @@ def raw_counts_or_none(database: Postgres) -> int:
     return int(row[0]) if row else 0
 
 
-def test_ingestion_as_assets(database: Postgres, tmp_path: Path) -> None:
-    """A run of a partition fills the raw tables and says how; what stays missing fails it, and is tried again."""
+def materialized(
+    made: Platform, instance: DagsterInstance, day: str = "2024-07-01", **config: str
+) -> ExecuteInProcessResult:
+    """Run the ingestion asset of a date."""
+    mappings = [m for _, m in sorted(made.registry.mappings.items())]
+    assets = ingestion_assets(mappings, date_partitions(date(2024, 1, 1)), RetryPolicy(max_retries=1, delay=0.1))
+    return materialize(
+        [assets], instance=instance, partition_key=day, resources={"platform": made}, raise_on_error=False,
+        run_config={"ops": {"ingest_date": {"config": config}}},
+    )  # fmt: skip
+
+
+def events_of(result: ExecuteInProcessResult, kind: str) -> dict[str, tuple[str | None, dict[str, object]]]:
+    """Partition and metadata of the events of a kind (materialization or observation), by asset."""
+    found = {}
+    for event in result.all_events:
+        told = event.event_specific_data
+        one = getattr(told, kind, None) or getattr(told, f"asset_{kind}", None)
+        if one is not None:
+            metadata = {name: value.value for name, value in one.metadata.items()}
+            found[one.asset_key.to_user_string()] = (one.partition, metadata)
+    return found
+
+
+def test_ingestion_as_an_asset(database: Postgres, tmp_path: Path) -> None:
+    """A run of a date fills the raw tables and says how, of each; `verify` observes and records nothing as made."""
     instance = DagsterInstance.ephemeral()
     with serving(options()) as server, platform_on(server, database, tmp_path) as made:
-        mappings = [m for _, m in sorted(made.registry.mappings.items())]
-        assets = ingestion_assets(mappings, date_partitions(date(2024, 1, 1)), RetryPolicy(max_retries=1, delay=0.1))
-        result = materialize(
-            [assets], instance=instance, partition_key="2024-07-01", resources={"platform": made}, raise_on_error=False
-        )
+        result = materialized(made, instance)
         assert result.success and set(raw_counts(database).values()) == {3}
-        told = {
-            e.asset_key.to_user_string(): e.step_materialization_data.materialization.metadata["requests"].value
-            for e in result.get_asset_materialization_events()
-            if e.asset_key is not None
-        }
-        assert told["raw/game/live_game_v1"] == 3 and len(told) == len(mappings)
-    broken = Settings(home=tmp_path, database_url=database.url, api_url="http://127.0.0.1:9", api_attempts=1)
-    failed = materialize(
-        [assets], instance=instance, partition_key="2024-07-01", resources={"platform": Platform(broken)},
-        run_config={"ops": {"ingest_date": {"config": {"mode": "reconcile"}}}}, raise_on_error=False,
-    )  # fmt: skip
-    assert not failed.success
-    events = Counter(event.event_type_value for event in failed.all_events)
-    assert events["STEP_UP_FOR_RETRY"] >= 1  # what failed may pass later
+        told = events_of(result, "materialization")
+        assert len(told) == len(made.registry.mappings) + 1 and {day for day, _ in told.values()} == {"2024-07-01"}
+        counts = told["raw/game/live_game_v1"][1]
+        assert (counts["requests"], counts["stored"]) == (3, 3)
+        whole = told["ingestion/statsapi"][1]
+        assert whole["stored"] == whole["requests"] and int(str(whole["bytes"])) > 100_000
+        verified = materialized(made, instance, mode="verify")
+        assert verified.success and list(events_of(verified, "materialization")) == ["ingestion/statsapi"]
+        assert events_of(verified, "observation")["raw/game/boxscore_raw"][1]["same"] == 3
 
 
-def test_schedules_ask_for_yesterday_and_today(tmp_path: Path) -> None:
-    """In the time of New York, where a night game's date is still the evening's."""
-    definitions = build_definitions(Settings(home=tmp_path))
-    repository = definitions.get_repository_def()
-    morning, through = (definitions.get_schedule_def(n) for n in ("ingest_previous_date", "ingest_today"))
-    late = datetime(2024, 7, 2, 3, 15, tzinfo=UTC)
-    for schedule, day in ((morning, "2024-06-30"), (through, "2024-07-01")):
-        context = build_schedule_context(scheduled_execution_time=late, repository_def=repository)
-        request = schedule.evaluate_tick(context).run_requests
-        assert request is not None and [r.partition_key for r in request] == [day]
+def test_what_may_pass_is_tried_again_and_bad_data_is_not(database: Postgres, tmp_path: Path) -> None:
+    """No answer: the step is tried again. Pages of HTML: it fails at once. Neither records a materialization."""
+    instance = DagsterInstance.ephemeral()
+    settings = Settings(home=tmp_path, database_url=database.url, api_url="http://127.0.0.1:9", api_attempts=1)
+    unreachable = Platform(settings)
+    failed = materialized(unreachable, instance)
+    unreachable.postgres.close()
+    assert not failed.success and "STEP_UP_FOR_RETRY" in {e.event_type_value for e in failed.all_events}
+    assert not events_of(failed, "materialization")
+    with serving(options(faults=Faults(html=1.0))) as server, platform_on(server, database, tmp_path) as made:
+        failed = materialized(made, instance)
+    assert not failed.success and "STEP_UP_FOR_RETRY" not in {e.event_type_value for e in failed.all_events}
+    assert not events_of(failed, "materialization")
+
+
+def test_from_the_api_to_the_tables(
+    database: Postgres, postgres: Postgres, spark: SparkSession, tmp_path: Path
+) -> None:
+    """The job fetches a date, the sensors ask for it and nothing else, and the tables are those of the games.
+
+    What is fetched is compared with what the simulator's answers give that went through the gate without server or
+    client: the contents of all answers about the games, and the tables of one mapping, which the feed gives its date.
+    """
+    games = options(games=2)
+    answers, specs = Answers(World(games)), gate_specs(MappingRegistry(Settings().mappings).mappings)
+    ways = {"live_game_v1": answers.feed, "boxscore": answers.boxscore, "play_by_play": answers.plays}
+    ways["linescore"] = answers.linescore
+    keys = [str(capture.game_pk) for capture in simulate_games(2, DAY, 1)]
+    with (
+        serving(games) as server,
+        platform_on(server, database, tmp_path / "api", spark) as made,
+        open_instance(made.settings, database) as instance,
+        fresh_database(postgres) as other,
+    ):
+        definitions = build_definitions(made.settings, made)
+        ingested = definitions.resolve_job_def("ingest_dates").execute_in_process(
+            instance=instance, partition_key=DAY.isoformat()
+        )
+        assert ingested.success
+        direct = Platform(Settings(home=tmp_path / "direct", database_url=other.url), spark_factory=lambda: spark)
+        for method, answer in ways.items():
+            spec = specs[f"game/{method}"]
+            for key in keys:
+                body = orjson.dumps(answer(int(key), {}, LONG_AFTER))
+                admitted = admit(body, Request("the simulator", LONG_AFTER, key), spec)
+                assert isinstance(admitted, RawCapture)
+                direct.raw.insert(spec.raw_table, admitted)
+            found, expected = (
+                [(r.entity_key, r.content_hash) for r in p.raw.rows(spec.raw_table)] for p in (made, direct)
+            )
+            assert len(found) == 2 and found == expected, method
+        mapping = made.registry.get("game/linescore")
+        partitions = date_partitions(made.settings.first_partition_date)
+        asked = tick(instance, None, mapping, partitions, made, logging.getLogger("sensor"))
+        assert [r.partition_key for r in asked.run_requests or []] == [DAY.isoformat()]
+        job = definitions.resolve_job_def(job_name(mapping))
+        assert job.execute_in_process(instance=instance, partition_key=DAY.isoformat()).success
+        direct.raw.redate(mapping.config.source.raw_table, "game_pk")
+        assert differing_tables(database, direct, mapping, keys) == {}
+        with database.transaction() as connection:
+            assert connection.execute(b"SELECT count(*) >= 18 FROM game.linescore_innings").fetchone() == (True,)
+        direct.postgres.close()
+
+
+def test_materializing_the_tables_of_an_endpoint_asks_no_api(tmp_path: Path) -> None:
+    """Raw tables come after ingestion in the graph, and are no assets that a run of their group would fetch."""
+    graph = build_definitions(Settings(home=tmp_path)).resolve_asset_graph()
+    raw = AssetKey(["raw", "game", "live_game_v1"])
+    assert graph.get(raw).parent_keys == {INGESTION} and not graph.get(raw).is_executable
+    assert [k for k in graph.executable_asset_keys if graph.get(k).group_name == "ingestion"] == [INGESTION]
+    assert INGESTION in graph.get(raw).parent_keys and graph.get(INGESTION).group_name == "ingestion"
+
+
+def test_the_pool_of_the_api_has_one_slot(database: Postgres, tmp_path: Path) -> None:
+    """Two runs that ask the API do not go on at once; a limit that someone changed stays."""
+    settings = Settings(home=tmp_path, database_url=database.url)
+    with open_instance(settings, database) as instance:
+        assert {p.name: p.limit for p in instance.event_log_storage.get_pool_limits()}["statsapi"] == 1
+        instance.event_log_storage.set_concurrency_slots("statsapi", 3)
+    with open_instance(settings, database) as instance:
+        assert {p.name: p.limit for p in instance.event_log_storage.get_pool_limits()}["statsapi"] == 3
+
+
+def test_schedules_ask_for_yesterday_and_today(database: Postgres, tmp_path: Path) -> None:
+    """In the time of New York, where after midnight the evening's games go on; not while a run of the date is on."""
+    settings = Settings(home=tmp_path, database_url=database.url)
+    definitions = build_definitions(settings)
+    repository, job = definitions.get_repository_def(), definitions.resolve_job_def("ingest_dates")
+    night, morning = datetime(2024, 7, 2, 6, 45, tzinfo=UTC), datetime(2024, 7, 2, 13, tzinfo=UTC)
+    with open_instance(settings, database) as instance:
+        for name, at, day in (
+            ("ingest_today", datetime(2024, 7, 1, 15, tzinfo=UTC), "2024-07-01"),
+            ("ingest_today", night, "2024-07-01"),
+            ("ingest_previous_date", morning, "2024-07-01"),
+        ):
+            schedule = definitions.get_schedule_def(name)
+            with build_schedule_context(instance, scheduled_execution_time=at, repository_def=repository) as context:
+                asked = schedule.evaluate_tick(context).run_requests
+                assert asked is not None and [r.partition_key for r in asked] == [day]
+                run = instance.create_run_for_job(job, tags={"dagster/partition": day}, status=DagsterRunStatus.STARTED)
+                assert not schedule.evaluate_tick(context).run_requests
+                instance.report_run_failed(run)
+                assert schedule.evaluate_tick(context).run_requests
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_the_columns_of_a_table_show_where_they_come_from(ui: Ui, page: Page) ->
 def test_the_graph_goes_from_the_raw_table_to_every_table(ui: Ui, page: Page) -> None:
     """The raw table and all tables of the mapping are in one picture."""
     tables = [t.name.split(".")[1] for t in ui.platform.registry.get(MAPPING).targets]
-    page.set_viewport_size({"width": 1100, "height": 225 * len(tables)})
+    page.set_viewport_size({"width": 1500, "height": 250 * len(tables)})
     page.goto(ui.url + GROUP)
     raw = page.get_by_text("live_game_v1", exact=True).first
     raw.wait_for()
@@ -146,5 +146,5 @@ def test_the_graph_goes_from_the_raw_table_to_every_table(ui: Ui, page: Page) ->
     if folder:
         middle = raw.bounding_box()
         assert middle is not None
-        clip = {"x": 330, "y": middle["y"] - 400, "width": 620, "height": 800}
+        clip = {"x": middle["x"] - 60, "y": middle["y"] - 400, "width": 620, "height": 800}
         page.screenshot(path=Path(folder) / "asset_graph.png", clip=clip)

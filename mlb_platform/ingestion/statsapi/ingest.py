@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+import psycopg
+
 from mlb_platform.ingestion.gate import (
     GateSpec,
     Rejection,
@@ -15,6 +17,7 @@ from mlb_platform.ingestion.gate import (
     admit,
     gate_specs,
     read_json,
+    reject,
 )
 from mlb_platform.ingestion.statsapi.client import Fetched, StatsApi
 from mlb_platform.ingestion.statsapi.endpoints import ApiRequest
@@ -107,18 +110,18 @@ class Ingestor:
         """
         spec = self.spec(request)
         key = f"{self.api.url(request)}?{'&'.join(f'{k}={v}' for k, v in sorted(request.params.items()))}"
-        known = self._validators.get(key) if request.as_of is None else None
+        known = self._validators.get(key) if _lasting(request, spec) else None
         stands = known is not None and self.raw.is_newest(spec.raw_table, known.entity_key, known.content_hash)
         fetched = self.api.fetch(request, known.headers if known is not None and stands else None)
         if fetched.not_modified:
-            assert known is not None
-            if self._seen_again(spec, known, fetched.captured_at):
+            if known is not None and stands and self._seen_again(spec, known, fetched.captured_at):
                 return Ingested(request, InsertOutcome.SEEN, None, None, 0, not_modified=True)
-            fetched = self.api.fetch(request)  # something else was stored meanwhile
+            fetched = self.api.fetch(request)  # something else was stored meanwhile, or nothing was asked
         result = self.store(fetched)
         if result.rejection is not None:
-            result = self.store(self.api.fetch(request))  # an error page or a cut answer is seldom there twice
-        if result.capture is not None and request.as_of is None:
+            fetched = self.api.fetch(request)  # an error page or a cut answer is seldom there twice
+            result = self.store(fetched)
+        if result.capture is not None and _lasting(request, spec):
             self._validators.keep(key, fetched.headers, result.capture.entity_key, result.capture.content_hash)
         return result
 
@@ -134,11 +137,15 @@ class Ingestor:
         """Take an answer through the gate into the raw store."""
         request, spec = fetched.request, self.spec(fetched.request)
         admitted = admit(fetched.body, asked(fetched), spec)
-        if isinstance(admitted, Rejection):
-            self.quality.reject(**asdict(admitted))
-            return Ingested(request, None, None, admitted, len(fetched.body))
-        outcome = self.raw.insert(spec.raw_table, admitted, poll=request.as_of is None)
-        return Ingested(request, outcome, admitted, None, len(fetched.body))
+        if not isinstance(admitted, Rejection):
+            try:
+                outcome = self.raw.insert(spec.raw_table, admitted, poll=request.as_of is None)
+                return Ingested(request, outcome, admitted, None, len(fetched.body))
+            except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+                reason = f"PostgreSQL cannot store it: {error.diag.message_primary or error}"
+                admitted = reject(fetched.body, fetched.url, request.endpoint, request.method, reason)
+        self.quality.reject(**asdict(admitted))
+        return Ingested(request, None, None, admitted, len(fetched.body))
 
     def document(self, request: ApiRequest) -> Any:
         """Fetch an answer that is read and not kept (see SHAPES), and return its JSON.
@@ -153,6 +160,11 @@ class Ingestor:
             self.quality.reject(**asdict(read))
             raise UnusableAnswer(f"{fetched.url}: {read.reason}; it is in quality.rejected_payloads, ask again later")
         return read
+
+
+def _lasting(request: ApiRequest, spec: GateSpec) -> bool:
+    """Tell whether an answer can stand later: not that of a past instant, nor one that its own day dates."""
+    return request.as_of is None and not (spec.date_of_request and "date" not in request.params)
 
 
 def asked(fetched: Fetched) -> Request:
