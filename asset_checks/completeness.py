@@ -31,7 +31,7 @@ from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.ingestion.completeness.gaps import Gap
-from mlb_platform.ingestion.completeness.look import NO_GAME, Completeness, look_at
+from mlb_platform.ingestion.completeness.look import Completeness, look_at, time_now
 from mlb_platform.ingestion.completeness.page import colour_of
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.plan import FEED, SCHEDULE
@@ -79,13 +79,14 @@ def evaluate_completeness(
     days = sorted(d for d in dates if d is not None)
     if mapping.name != FEED or SCHEDULE not in platform.registry.mappings or not days:
         return
-    look = look_at(platform.raw, platform.registry.mappings, days)
+    now = time_now(platform.settings.api_clock_url)
+    look = look_at(platform.raw, platform.registry.mappings, days, now=now, only_listed=True)
     for day in days:
         yield _verdict(platform, mapping, look, day)
 
 
 def _verdict(platform: Platform, mapping: ResolvedMapping, look: Completeness, day: date) -> AssetCheckEvaluation:
-    lines = [g for g in look.of(day) if g.game_pk != NO_GAME]
+    lines = look.of(day)
     gaps = [g for g in lines if g.gap not in (None, "pending")]
     pending = sum(g.gap == "pending" for g in lines)
     games = len({g.game_pk for g in lines})

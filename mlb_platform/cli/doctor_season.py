@@ -26,7 +26,7 @@ SHOWN = 3
 
 def doctor_dates(season: int | None, day: date | None) -> int:
     """Print the calendar of a season, or one date, with its gaps by reason; return the exit code."""
-    from mlb_platform.ingestion.completeness.look import dates_with_schedule, look_at
+    from mlb_platform.ingestion.completeness.look import dates_with_schedule, look_at, time_now
     from mlb_platform.ingestion.completeness.page import write_page
 
     with platform() as made:
@@ -36,7 +36,7 @@ def doctor_dates(season: int | None, day: date | None) -> int:
         if not days:
             note(f"{name}: no schedule is known; fetch it with `mlb ingest statsapi --season {season}`", "yellow")
             return 1
-        look = look_at(made.raw, mappings, days)
+        look = look_at(made.raw, mappings, days, now=time_now(made.settings.api_clock_url))
         file = made.settings.home / "reports" / "completeness" / f"{season or day}.html"
         write_page(look, f"Completeness of {name}", file)
     _print_calendar(look)
@@ -71,6 +71,7 @@ def _print_gaps(look: Completeness) -> None:
         return
     table = grid("gaps", "endpoint", "reason", "repair", right=("gaps",))
     for (reason, endpoint), gaps in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        shown = [g.repair or "" for g in gaps[:SHOWN]] + (["…"] if len(gaps) > SHOWN else [])
+        repairs = list(dict.fromkeys(g.repair or "" for g in gaps))
+        shown = repairs[:SHOWN] + (["…"] if len(repairs) > SHOWN else [])
         table.add_row(str(len(gaps)), endpoint, reason, "\n".join(shown))
     stdout().print(table)

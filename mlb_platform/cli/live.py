@@ -113,7 +113,7 @@ def follow_date(
         if follower.look() == 0:
             say(f"the schedule lists no games on {followed}: nothing to follow")
             return LiveRun(follower.report, merge.latencies.summary, 0, False)
-        with _callbacks_closed(), merge, _stopped_by_signals(follower) as stopped, _told(follower):
+        with merge, _stopped_by_signals(follower) as stopped, _told(follower):
             report = follower.run()
             merge.drain()
             events.report()
@@ -152,20 +152,6 @@ class _HandOver:
         for name in GAME_MAPPINGS:
             if self._made.raw.rows(self._made.registry.get(name).config.source.raw_table, dates=[day]):
                 self.held += len(materialize_dates(self._made, name, dates=[day]).held)
-
-
-@contextmanager
-def _callbacks_closed() -> Iterator[None]:
-    """End the thread in which Spark called our micro-batches: at exit it would hold on to all that they used."""
-    try:
-        yield
-    finally:
-        from pyspark import SparkContext
-
-        gateway = SparkContext._gateway
-        if gateway is not None and gateway.__dict__.get("_callback_server") is not None:
-            gateway.shutdown_callback_server()
-            gateway._callback_server = None  # so that the next stream of this process starts one again
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -20,12 +22,16 @@ from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.listings import GameState, Listing
 from mlb_platform.ingestion.dates.opened import open_ingestion
 from mlb_platform.ingestion.dates.plan import ENDPOINTS, FEED, Known
+from mlb_platform.ingestion.recaptures import refetch
+from mlb_platform.ingestion.statsapi.ingest import open_ingestor
 from mlb_platform.live.games_table import LiveGame, LiveGames
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings
 from mlb_platform.simulator.api import ServeOptions, serving
+from mlb_platform.simulator.api.serve import Serving
 from mlb_platform.simulator.events import EventRates
 from resources.fetch_log import FetchLog
+from resources.merge_state import MergeStates
 from resources.postgres import Postgres
 
 DAY = date(2024, 7, 1)
@@ -52,8 +58,8 @@ def execute(made: Platform, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def looked(made: Platform, *days: date) -> Completeness:
-    return look_at(made.raw, made.registry.mappings, list(days or [DAY]))
+def looked(made: Platform, *days: date, now: datetime | None = None) -> Completeness:
+    return look_at(made.raw, made.registry.mappings, list(days or [DAY]), now=now)
 
 
 def line(look: Completeness, endpoint: str, pk: str = PK) -> Gap:
@@ -105,7 +111,7 @@ def test_a_feed_that_stands_is_stale(made: Platform) -> None:
             last_seen_at = '2024-07-02T02:00:00Z' WHERE entity_key = '{PK}'""")  # fmt: skip
     live = Listing(PK, GameState.LIVE, DAY)
     answer = Answer(Known(AT, AT), 1, GameState.LIVE, stale_since=AT)
-    assert judge(live, DAY, FEED, answer, None).gap == "stale"
+    assert judge(live, DAY, FEED, answer).gap == "stale"
     assert line(looked(made), FEED).reason == "not final yet: the newest feed was captured before the end"
     execute(made, """UPDATE schedule.schedule_raw SET data = replace(data::text, '"detailedState": "Final"',
             '"detailedState": "In Progress"')::jsonb""")  # fmt: skip
@@ -133,12 +139,17 @@ def test_a_feed_that_stands_is_stale(made: Platform) -> None:
         ),
         (Listing(PK, GameState.CANCELLED, DAY), Answer(), False, "cancelled"),
         (Listing(PK, GameState.LIVE, DAY), Answer(Known(AT, AT), 1, GameState.LIVE), True, "in progress"),
-        (Listing(PK, GameState.FINAL, DAY), Answer(Known(AT, AT), 1, GameState.FINAL, merged=True), True, None),
+        (
+            Listing(PK, GameState.FINAL, DAY),
+            Answer(Known(AT, AT), 1, GameState.FINAL, final=True, merged=True),
+            True,
+            None,
+        ),
     ],
 )
 def test_what_is_no_gap_says_why(game: Listing, answer: Answer, expected: bool, reason: str | None) -> None:
     """Games that are off, not begun or going on are no gaps, and say what they are."""
-    found = judge(game, DAY, FEED, answer, None)
+    found = judge(game, DAY, FEED, answer)
     assert (found.expected, found.gap, found.reason, found.repair) == (expected, None, reason, None)
 
 
@@ -172,3 +183,95 @@ def test_page_calendar_and_check(made: Platform, tmp_path: Path) -> None:
     execute(made, f"DELETE FROM game.live_game_v1 WHERE entity_key = '{PK}'")
     (failed,) = evaluate_completeness(made, feed, [DAY])
     assert not failed.passed and "not fetched" in str(failed.description) and failed.metadata["gaps"].value == 1
+
+
+@contextmanager
+def served(database: Postgres, tmp_path: Path, start: datetime, **options: Any) -> Iterator[tuple[Serving, Platform]]:
+    """A server at a time of the season, and a platform that has nothing yet."""
+    with serving(ServeOptions(start=start, speed=1, **options)) as server:
+        made = Platform(
+            Settings(home=tmp_path, database_url=database.url, api_url=server.url, api_clock_url=server.clock_url,
+                     api_rate_per_second=500)
+        )  # fmt: skip
+        yield server, made
+        made.postgres.close()
+
+
+def fetch(made: Platform, *wanted: str, game: str | None = None) -> None:
+    with open_ingestion(made, wanted=wanted) as ingestion:
+        assert (ingestion.dates([DAY]) if game is None else ingestion.single_games([game])).complete
+
+
+def test_a_schedule_of_the_morning_is_not_believed_for_ever(database: Postgres, tmp_path: Path) -> None:
+    """What had not begun then is due once its date is over; a feed that is over says what else is missing."""
+    with served(database, tmp_path, datetime(2024, 7, 1, 12, tzinfo=UTC), games=1) as (server, made):
+        fetch(made, "schedule/schedule")
+        evening = line(looked(made, now=datetime(2024, 7, 2, 1, tzinfo=UTC)), FEED)
+        assert (evening.gap, evening.reason) == (None, "not started")
+        next_day = line(looked(made, now=datetime(2024, 7, 2, 12, tzinfo=UTC)), FEED)
+        assert next_day.gap == "outdated" and "by the schedule of 2024-07-01 12:00 UTC" in str(next_day.reason)
+        assert next_day.repair == f"mlb ingest statsapi --date {DAY}" and command_exists(next_day.repair)
+        server.clock.forward(timedelta(hours=40))
+        fetch(made, FEED, game=PK)
+        found = looked(made)
+        assert (line(found, FEED).gap, line(found, FEED).final_captured) == ("pending", True)
+        assert (line(found, "game/boxscore").state, line(found, "game/boxscore").reason) == ("final", "not fetched")
+
+
+def test_answers_of_a_game_going_on(database: Postgres, tmp_path: Path) -> None:
+    """Nobody polls on: stale. Over by now: what was received in mid-game is older, and fetches that failed are told."""
+    with served(database, tmp_path, datetime(2024, 7, 1, 23, 50, tzinfo=UTC), games=4) as (server, made):
+        fetch(made, *ENDPOINTS[:5])
+        at = server.clock.now()
+        pk = min(g.game_pk for g in looked(made).gaps if g.state == "in progress")
+        assert line(looked(made, now=at + timedelta(hours=2)), FEED, pk).gap is None
+        left = line(looked(made, now=at + timedelta(hours=4)), FEED, pk)
+        assert left.gap == "stale" and "stale since 2024-07-01 23:5" in str(left.reason)
+        assert command_exists(str(left.repair))
+        server.clock.forward(timedelta(hours=20))
+        fetch(made, "schedule/schedule")
+        FetchLog(made.postgres).record(DAY, FEED, pk, "failed", error="HTTP status 503", status=503)
+        found = looked(made)
+        assert str(line(found, FEED, pk).reason).startswith("fetch failed once: HTTP status 503 (not final yet")
+        box = line(found, "game/boxscore", pk)
+        assert (box.reason, box.final_captured) == ("older than the final feed", False)
+        fetch(made, *ENDPOINTS[:5])
+        assert {g.gap for g in looked(made).gaps if g.game_pk == pk} == {"pending"}  # the repair repairs
+
+
+def test_a_corrected_game_fetched_again_is_complete(database: Postgres, tmp_path: Path) -> None:
+    """Its feed is fetched last, so it is the newest of all; the other answers are of the finished game all the same."""
+    start = datetime(2024, 7, 2, 6, tzinfo=UTC)
+    with served(database, tmp_path, start, games=1, corrections=1.0, correction_minutes=26 * 60) as (server, made):
+        fetch(made, *ENDPOINTS[:5])
+        server.clock.forward(timedelta(hours=40))
+        with open_ingestor(made) as ingestor:
+            assert len(refetch(ingestor, [PK]).changed) == 4
+        found = looked(made)
+        assert line(found, FEED).newest_captured_at > line(found, "game/boxscore").newest_captured_at  # type: ignore
+        assert {(g.gap, g.final_captured) for g in found.gaps} == {("pending", True)}
+
+
+def test_only_all_tables_of_both_sinks_are_in_the_tables(made: Platform) -> None:
+    """A game merged into PostgreSQL alone, or into all tables but one, is still to be materialized."""
+    MergeStates(made.postgres).ensure()
+    feed = made.registry.get(FEED)
+    insert = """INSERT INTO quality.merge_state (sink, table_name, scope, observed_at, content_hash, raw_id,
+        derivation_hash, rows) SELECT CASE %s WHEN 'postgres' THEN 'postgres' ELSE 'delta:' || gen_random_uuid() END, t,
+        entity_key, captured_at, content_hash, raw_id, 'x', 1
+        FROM game.live_game_v1, unnest(%s::text[]) t WHERE entity_key = %s"""
+    names = [t.name for t in feed.targets]
+    expected = [("postgres", names, "pending"), ("delta", names[1:], "pending"), ("delta", names[:1], None)]
+    for sink, tables, gap in expected:
+        with made.postgres.transaction() as connection:
+            connection.execute(insert, [sink, tables, PK])
+        found = line(looked(made), FEED)
+        assert (found.gap, found.in_tables) == (gap, gap is None)
+
+
+def test_a_date_without_schedule_expects_nothing_of_a_run(made: Platform) -> None:
+    """Captures without a schedule: the check passes and writes no gap; doctor, who asks for that date, is told."""
+    other = date(2024, 8, 1)
+    (verdict,) = evaluate_completeness(made, made.registry.get(FEED), [other])
+    assert verdict.passed and CompletenessTable(made.postgres).of_dates(other, other) == []
+    assert [g.reason for g in looked(made, other).gaps] == ["the schedule is not known"]

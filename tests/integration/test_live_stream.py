@@ -185,7 +185,7 @@ def test_a_stream_resumes_from_its_checkpoint_and_a_lost_or_foreign_one_changes_
 
 
 KILLED = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from mlb_platform.live.stream import LiveMerge
 from mlb_platform.platform import Platform
@@ -195,12 +195,16 @@ from resources.spark import open_session, spark_settings
 
 home, url = Path(sys.argv[1]), sys.argv[2]
 merge = PostgresSink.merge
+first = threading.Event()  # tables are merged two at a time
 
 def held_up(self, spec, batch):
     if spec.table == "small.plays":
+        first.wait()
         print("midway", flush=True)
         time.sleep(600)
-    return merge(self, spec, batch)
+    result = merge(self, spec, batch)
+    first.set()
+    return result
 
 PostgresSink.merge = held_up
 spark = open_session(spark_settings(load_settings().jars, home / "tmp", "local[1]", quick_start=True))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg import sql
 
-from mlb_platform.ingestion.completeness.gaps import Answer, Gap, judge
+from mlb_platform.ingestion.completeness.gaps import Answer, Asked, Gap, judge
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.facts import RawFacts
-from mlb_platform.ingestion.dates.listings import GameState, Listing
+from mlb_platform.ingestion.dates.listings import GameState, game_state
 from mlb_platform.ingestion.dates.plan import FEED, OF_GAME, SCHEDULE, SEASONS, Known
-from mlb_platform.ingestion.gate import gate_specs
 from mlb_platform.mapping.resolve import ResolvedMapping
+from resources.errors import PlatformError
 from resources.fetch_log import FetchLog
 from resources.own_tables import table_exists
 from resources.raw_store import RawRow, RawStore, table_name
@@ -44,30 +44,56 @@ class Completeness:
         return [g for g in self.gaps if g.game_date == day]
 
 
-def look_at(raw: RawStore, mappings: Mapping[str, ResolvedMapping], days: Sequence[date]) -> Completeness:
-    """Look at dates and write `quality.completeness`; a date whose schedule is not known has one line that says so."""
-    specs = gate_specs(mappings)
-    facts = RawFacts(raw, specs)
+def look_at(
+    raw: RawStore,
+    mappings: Mapping[str, ResolvedMapping],
+    days: Sequence[date],
+    *,
+    now: datetime | None = None,
+    only_listed: bool = False,
+) -> Completeness:
+    """Look at dates and write `quality.completeness`; a date whose schedule is not known has one line that says so.
+
+    `now` is the time of the API (see `time_now`): without it no answer counts as outdated. With `only_listed` a date
+    without a schedule has no line: nothing is known that should be there.
+    """
+    facts = RawFacts(raw, {name: m.config.source.raw_table for name, m in mappings.items()})
     found = Completeness(list(days))
-    listed = {day: facts.schedule(day).listed for day in days} if SCHEDULE in specs else {}
-    pks = sorted({g.game_pk for games in listed.values() for g in games or ()})
+    schedules = {day: facts.schedule(day) for day in days} if SCHEDULE in mappings else {}
+    pks = sorted({g.game_pk for s in schedules.values() for g in s.listed or ()})
     endpoints = [name for name in (FEED, *OF_GAME) if name in mappings]
-    answers = {name: _answers(raw, facts, mappings[name], name, pks) for name in endpoints}
+    answers = _all_answers(raw, facts, [mappings[name] for name in endpoints], pks)
     failures = _failures(raw, days)
     for day in days:
-        games = listed.get(day)
-        if games is None:
-            found.gaps.append(_no_schedule(day))
+        schedule = schedules.get(day)
+        if schedule is None or schedule.listed is None or schedule.known is None:
+            found.gaps += [] if only_listed else [_no_schedule(day)]
             continue
-        for game in games:
-            feed = answers.get(FEED, {}).get(game.game_pk)
-            final_at = feed.newest.captured_at if feed and feed.newest and feed.state is GameState.FINAL else None
+        for game in schedule.listed:
+            feed = answers.get(FEED, {}).get(game.game_pk, Answer())
+            feed_at = feed.newest.observed_at if feed.newest is not None else None
+            asked = Asked(now, schedule.known.observed_at, feed_at)
             for name in endpoints:
-                failed = failures.get((name, game.game_pk), (0, None))
-                answer = answers[name].get(game.game_pk) or Answer(failures=failed[0], last_error=failed[1])
-                found.gaps.append(judge(game, day, name, answer, final_at))
+                answer = answers[name].get(game.game_pk, Answer(state=feed.state))
+                failed, error = failures.get((name, game.game_pk), (0, None))
+                answer = replace(answer, failures=failed, last_error=error)
+                if feed.state is not GameState.FINAL and name != FEED and answer.newest is not None:
+                    # no feed tells the end: the schedule does
+                    over = answer.newest.observed_at >= schedule.known.captured_at
+                    answer = replace(answer, final=game.state is GameState.FINAL and over)
+                found.gaps.append(judge(game, day, name, answer, asked))
     CompletenessTable(raw.postgres).replace(days, found.gaps)
     return found
+
+
+def time_now(clock_url: str | None) -> datetime | None:
+    """Return the time of the API; None where that is a simulated one's that does not answer."""
+    from mlb_platform.ingestion.statsapi.clock import open_clock
+
+    try:
+        return open_clock(clock_url).now()
+    except PlatformError:
+        return None
 
 
 def dates_with_schedule(raw: RawStore, mappings: Mapping[str, ResolvedMapping], season: int) -> list[date]:
@@ -110,45 +136,105 @@ def _no_schedule(day: date) -> Gap:
     )  # fmt: skip
 
 
-def _answers(
-    raw: RawStore, facts: RawFacts, mapping: ResolvedMapping, name: str, pks: Sequence[str]
-) -> dict[str, Answer]:
-    """Return what is known of an endpoint's answers, of the games that have any."""
-    table = mapping.config.source.raw_table
-    rows = raw.rows(table, entity_keys=pks)
-    counts = Counter(r.entity_key for r in rows)
-    newest: dict[str, RawRow] = {r.entity_key: r for r in rows}
-    held = {q.raw_id: q.rule for q in raw.quality.quarantined(table, [r.raw_id for r in newest.values()])}
-    merged = _merged(raw, mapping)
-    told = facts.games(list(newest))[1] if name == FEED else {}
-    stale = _stale(raw, table, told, newest) if name == FEED else {}
-    found = {}
-    for pk, row in newest.items():
-        known = Known(row.captured_at, row.observed_at, row.raw_id in held)
-        state = told[pk].state if pk in told else None
-        found[pk] = Answer(
-            known, counts[pk], state, merged.get(pk) == row.content_hash,
-            (row.raw_id, held[row.raw_id]) if row.raw_id in held else None, stale_since=stale.get(pk),
-        )  # fmt: skip
+def _all_answers(
+    raw: RawStore, facts: RawFacts, mappings: Sequence[ResolvedMapping], pks: Sequence[str]
+) -> dict[str, dict[str, Answer]]:
+    """Return what is known of each endpoint's answers of games that have any; the feed tells of all when they ended."""
+    rows = {m.name: _rows(raw, m, pks) for m in mappings}
+    feeds = rows.get(FEED, {})
+    newest_feeds = {pk: of_game[-1] for pk, of_game in feeds.items()}
+    merged = {m.name: _merged(raw, m, pks) for m in mappings}
+    told: dict[str, GameState] = {}
+    stale: dict[str, datetime] = {}
+    if feeds:
+        feed = next(m for m in mappings if m.name == FEED)
+        current = [pk for pk, row in newest_feeds.items() if merged[FEED].get(pk) == row.content_hash]
+        told = _states_in_tables(raw, feed, current)
+        by_id = facts.states([row.raw_id for pk, row in newest_feeds.items() if pk not in told])
+        told |= {pk: by_id[row.raw_id] for pk, row in newest_feeds.items() if row.raw_id in by_id}
+        stale = _stale(raw, feed, told, newest_feeds)
+    # of a corrected game the newest feed is newer than answers that are final too: the feed of their time counts
+    before = {
+        (name, pk): _newest_until(feeds[pk], of_game[-1].observed_at)
+        for name, games in rows.items()
+        for pk, of_game in games.items()
+        if name != FEED and told.get(pk) is GameState.FINAL
+    }
+    newest_ids = {r.raw_id for r in newest_feeds.values()}
+    states = facts.states(sorted({r.raw_id for r in before.values() if r} - newest_ids)) if before else {}
+    found: dict[str, dict[str, Answer]] = {}
+    for mapping in mappings:
+        name, games = mapping.name, rows[mapping.name]
+        newest = {pk: of_game[-1] for pk, of_game in games.items()}
+        table = mapping.config.source.raw_table
+        held = {q.raw_id: q.rule for q in raw.quality.quarantined(table, [r.raw_id for r in newest.values()])}
+        found[name] = {}
+        for pk, row in newest.items():
+            state, then = told.get(pk), before.get((name, pk))
+            final = state is GameState.FINAL and (
+                name == FEED
+                or then is not None
+                and (then.raw_id in newest_ids or states.get(then.raw_id) is GameState.FINAL)
+            )
+            found[name][pk] = Answer(
+                Known(row.captured_at, row.observed_at, row.raw_id in held), len(games[pk]), state, final,
+                merged[name].get(pk) == row.content_hash,
+                (row.raw_id, held[row.raw_id]) if row.raw_id in held else None, stale_since=stale.get(pk),
+            )  # fmt: skip
     return found
 
 
-def _merged(raw: RawStore, mapping: ResolvedMapping) -> dict[str, str]:
-    """Return the content a mapping's tables were made of last, by entity, where all tables in all sinks agree."""
+def _states_in_tables(raw: RawStore, feed: ResolvedMapping, pks: Sequence[str]) -> dict[str, GameState]:
+    """Return the states of games whose newest feed the tables are made of: far cheaper there than in the feeds."""
+    table, names = feed.targets[0], ("abstract_game_state", "coded_game_state", "detailed_state")
+    if not pks or not {*names, feed.entity_key.name} <= table.by_name.keys():
+        return {}
+    query = sql.SQL("SELECT {}::text, {} FROM {} WHERE {} = ANY(%s::bigint[])").format(
+        sql.Identifier(feed.entity_key.name), sql.SQL(", ").join(map(sql.Identifier, names)),
+        table_name(table.name), sql.Identifier(feed.entity_key.name),
+    )  # fmt: skip
+    with raw.postgres.transaction() as connection:
+        rows = connection.execute(query, [list(pks)]).fetchall() if table_exists(connection, table.name) else []
+    keys = ("abstractGameState", "codedGameState", "detailedState")
+    found = {pk: game_state(dict(zip(keys, told, strict=True))) for pk, *told in rows}
+    return {pk: state for pk, state in found.items() if state is not None}
+
+
+def _rows(raw: RawStore, mapping: ResolvedMapping, pks: Sequence[str]) -> dict[str, list[RawRow]]:
+    """Return the raw rows of games by game, oldest first."""
+    found: dict[str, list[RawRow]] = defaultdict(list)
+    for row in raw.rows(mapping.config.source.raw_table, entity_keys=pks):
+        found[row.entity_key].append(row)
+    return found
+
+
+def _newest_until(rows: Sequence[RawRow], at: datetime) -> RawRow | None:
+    """Return the newest of a game's feeds that was received until a time."""
+    return max((r for r in rows if r.captured_at <= at), key=lambda r: (r.captured_at, r.content_hash), default=None)
+
+
+def _merged(raw: RawStore, mapping: ResolvedMapping, pks: Sequence[str]) -> dict[str, str]:
+    """Return the content that all tables of a mapping were made of last, by game: in PostgreSQL and in a lake."""
     with raw.postgres.transaction() as connection:
         if not table_exists(connection, "quality.merge_state"):
             return {}
         rows = connection.execute(
-            "SELECT scope, min(content_hash) FROM quality.merge_state WHERE table_name = ANY(%s) "
-            "GROUP BY scope HAVING count(DISTINCT content_hash) = 1",
-            [[t.name for t in mapping.targets]],
+            # each Delta table is a sink of its own, and one made anew leaves what its former one was made of
+            "SELECT scope, content_hash FROM quality.merge_state WHERE table_name = ANY(%(tables)s) "
+            "AND scope = ANY(%(scopes)s) GROUP BY scope, content_hash "
+            "HAVING count(DISTINCT table_name) FILTER (WHERE sink = 'postgres') = %(all)s "
+            "AND count(DISTINCT table_name) FILTER (WHERE sink <> 'postgres') = %(all)s",
+            {"tables": [t.name for t in mapping.targets], "scopes": list(pks), "all": len(mapping.targets)},
         ).fetchall()
     return dict(rows)
 
 
-def _stale(raw: RawStore, table: str, told: Mapping[str, Listing], newest: Mapping[str, RawRow]) -> dict[str, datetime]:
+def _stale(
+    raw: RawStore, feed: ResolvedMapping, told: Mapping[str, GameState], newest: Mapping[str, RawRow]
+) -> dict[str, datetime]:
     """Return since when feeds of games in progress stand: by their own clock, or as the live follower says."""
-    live = [newest[pk].raw_id for pk, listing in told.items() if listing.state is GameState.LIVE]
+    table = feed.config.source.raw_table
+    live = [newest[pk].raw_id for pk, state in told.items() if state is GameState.LIVE]
     if not live:
         return {}
     query = sql.SQL("SELECT entity_key, data#>>'{{metaData,timeStamp}}' FROM {} WHERE raw_id = ANY(%s)")

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 
 from mlb_platform.ingestion.completeness.gaps import Gap
 from mlb_platform.ingestion.completeness.look import NO_GAME, Completeness
+from mlb_platform.quality.report import save
 
 COLOURS = {"complete": "#2e7d32", "open": "#90a4ae", "pending": "#f9a825", "gaps": "#c62828", "none": "#eceff1"}
 """What a date is: all there; nothing expected yet; to be materialized; with gaps; without games."""
@@ -54,10 +55,11 @@ def _cells(by_day: dict[date, list[Gap]], months: list[tuple[int, int]]) -> Iter
         lacking = sum(g.gap is not None for g in gaps)
         title = f"{day}: {games} games, {what}" + (f", {lacking} gaps" if lacking else "")
         x, y = 60 + (day.day - 1) * _CELL, row * _ROW + 6
-        yield (
+        cell = (
             f'<rect x="{x}" y="{y}" width="{_CELL - 3}" height="{_CELL - 3}" rx="3" fill="{COLOURS[what]}">'
             f"<title>{title}</title></rect>"
         )
+        yield f'<a href="#{day}">{cell}</a>' if lacking else cell
 
 
 def write_page(look: Completeness, title: str, file: Path) -> Path:
@@ -68,9 +70,7 @@ def write_page(look: Completeness, title: str, file: Path) -> Path:
         title=title, svg=calendar_svg(look), colours=COLOURS, counts=counts, gaps=look.repairable,
         games=len({g.game_pk for g in look.gaps if g.game_pk != NO_GAME}),
     )  # fmt: skip
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, "utf-8")
-    return file
+    return save(file, text)
 
 
 _PAGE = """<!doctype html>
@@ -88,7 +88,8 @@ tr:nth-child(even){background:#f5f5f5}code{font-size:90%}
 {{ svg|safe }}
 <h2>{{ gaps|length }} gaps</h2>
 {% if gaps %}<table><tr><th>date</th><th>game</th><th>endpoint</th><th>state</th><th>reason</th><th>repair</th></tr>
-{% for g in gaps %}<tr><td>{{ g.game_date }}</td><td>{{ g.game_pk }}</td><td>{{ g.endpoint }}</td><td>{{ g.state }}</td>
+{% for g in gaps %}<tr{% if loop.changed(g.game_date) %} id="{{ g.game_date }}"{% endif %}>
+<td>{{ g.game_date }}</td><td>{{ g.game_pk }}</td><td>{{ g.endpoint }}</td><td>{{ g.state }}</td>
 <td>{{ g.reason }}</td><td><code>{{ g.repair }}</code></td></tr>
 {% endfor %}</table>{% endif %}
 </body></html>

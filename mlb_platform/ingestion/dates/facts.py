@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from mlb_platform.ingestion.dates.listings import Listing, listed_games, listing_of_feed
+from mlb_platform.ingestion.dates.listings import GameState, Listing, game_state, listed_games, listing_of_feed
 from mlb_platform.ingestion.dates.plan import (
     FEED,
     OF_GAME,
@@ -26,7 +26,6 @@ from mlb_platform.ingestion.dates.plan import (
     Known,
     ReferenceFacts,
 )
-from mlb_platform.ingestion.gate import GateSpec
 from resources.raw_store import RawRow, RawStore, table_name
 
 _LOOKED_AT = 8
@@ -44,9 +43,19 @@ class DateFacts:
 class RawFacts:
     """Reads from the raw store; endpoints without a mapping have nothing in it."""
 
-    def __init__(self, raw: RawStore, specs: Mapping[str, GateSpec]) -> None:
+    def __init__(self, raw: RawStore, tables: Mapping[str, str]) -> None:
+        """`tables` are the raw tables by endpoint method."""
         self.raw = raw
-        self.tables = {name: spec.raw_table for name, spec in specs.items()}
+        self.tables = tables
+
+    def states(self, raw_ids: Sequence[int]) -> dict[int, GameState]:
+        """Return the state that each of these feeds tells, where it tells one."""
+        told = self._ask(
+            "SELECT raw_id, data#>'{{gameData,status}}' FROM {table} WHERE raw_id = ANY(%(ids)s)",
+            self.tables[FEED],
+            {"ids": list(raw_ids)},
+        )
+        return {raw_id: state for raw_id, status in told if (state := game_state(status)) is not None}
 
     def schedule(self, day: date) -> DateFacts:
         """Return what the newest answer with the whole listing of a date lists."""
@@ -92,9 +101,10 @@ class RawFacts:
         held = self._held(table, newest.values())
         known = {pk: (_known(row, held), row.partition_date) for pk, row in newest.items()}
         status = self._ask(
-            "SELECT entity_key, data->'gameData'->'status', data->'gameData'->'datetime', data->'gameData'->'game', "
-            "data#>'{{gameData,teams,away,id}}', data#>'{{gameData,teams,home,id}}', data#>'{{gameData,venue,id}}' "
-            "FROM {table} WHERE raw_id = ANY(%(ids)s)",
+            # OFFSET 0 keeps the subquery: each feed, near a megabyte, is unpacked once and not once a column
+            "SELECT entity_key, d->'status', d->'datetime', d->'game', d#>'{{teams,away,id}}', d#>'{{teams,home,id}}', "
+            "d#>'{{venue,id}}' FROM (SELECT entity_key, data->'gameData' AS d FROM {table} WHERE raw_id = ANY(%(ids)s) "
+            "OFFSET 0) feeds",
             table,
             {"ids": [r.raw_id for r in newest.values()]},
         )

@@ -26,6 +26,6 @@ def open_ingestion(
     """Give an ingestion of dates or games; `wanted` are the endpoint methods it may ask."""
     with open_ingestor(platform) as ingestor:
         asker = Asker(ingestor, FetchLog(platform.postgres), mode)
-        facts = RawFacts(platform.raw, ingestor.specs)
+        facts = RawFacts(platform.raw, {name: spec.raw_table for name, spec in ingestor.specs.items()})
         report = IngestionReport(mode, on_change)
         yield DateIngestion(asker, facts, report, ingestor.api.clock.now, wanted, workers)
