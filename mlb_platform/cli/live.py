@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlb_platform.live.latency import LatencySummary
     from mlb_platform.platform import Platform
 
-GAME_MAPPINGS = ("game/live_game_v1", "game/boxscore", "game/linescore", "game/play_by_play")
 TODAY = "today"
 
 
@@ -133,9 +132,10 @@ class _HandOver:
 
     def __call__(self, game_pks: Sequence[str]) -> None:
         from mlb_platform.assets.command import materialize_dates
+        from mlb_platform.ingestion.dates.plan import GAME_ENDPOINTS
 
         merged = 0
-        for name in GAME_MAPPINGS:
+        for name in GAME_ENDPOINTS:
             table = self._made.registry.get(name).config.source.raw_table
             there = sorted({r.entity_key for r in self._made.raw.rows(table, entity_keys=game_pks)})
             if there:
@@ -148,8 +148,9 @@ class _HandOver:
     def whole_date(self, day: date) -> None:
         """Let the checks look at the whole date, once nothing of it is merged live any more."""
         from mlb_platform.assets.command import materialize_dates
+        from mlb_platform.ingestion.dates.plan import GAME_ENDPOINTS
 
-        for name in GAME_MAPPINGS:
+        for name in GAME_ENDPOINTS:
             if self._made.raw.rows(self._made.registry.get(name).config.source.raw_table, dates=[day]):
                 self.held += len(materialize_dates(self._made, name, dates=[day]).held)
 

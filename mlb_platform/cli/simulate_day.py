@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -72,12 +73,9 @@ def _play(made: Platform, day: object, speed: float, every: float, delta_every: 
     assert isinstance(day, date)
     interval = timedelta(seconds=every * speed)
     pace = Pace(least=interval, most=interval, idle=interval, once_more=interval)
-    begun = time.monotonic()
-    before = _memory(os.getpid())
-    run = follow_date(made, day, (), pace, delta_every, 60.0)
-    after = _memory(os.getpid())
-    seconds = time.monotonic() - begun
-    say(f"memory of follower and Spark: {before:.0f} MB before, {after:.0f} MB at the end, after {seconds:.0f} s")
+    with _Memory() as memory:
+        run = follow_date(made, day, (), pace, delta_every, 60.0)
+    say(f"memory of follower and Spark: {memory}")
     missing = games - sum(phase == "over" for phase in run.report.phases.values())
     say("no game is missing" if not missing else f"{many(missing, 'game')} missing", None if not missing else "red")
     differing = compare(made, run)
@@ -90,7 +88,7 @@ def _play(made: Platform, day: object, speed: float, every: float, delta_every: 
 
 def compare(made: Platform, run: LiveRun) -> list[str]:
     """Materialize the same captures anew, in a database and a lake of their own, and return the tables that differ."""
-    from mlb_platform.cli.live import GAME_MAPPINGS
+    from mlb_platform.ingestion.dates.plan import GAME_ENDPOINTS
     from mlb_platform.live.same_tables import copy_newest, differing_tables, drop_database, scratch_database
     from mlb_platform.platform import Platform
 
@@ -102,7 +100,7 @@ def compare(made: Platform, run: LiveRun) -> list[str]:
         settings = made.settings.model_copy(update={"database_url": url, "lake_url": str(Path(folder) / "lake")})
         batch = Platform(settings, spark_factory=made.spark)
         try:
-            for mapping in (made.registry.get(m) for m in GAME_MAPPINGS):
+            for mapping in (made.registry.get(m) for m in GAME_ENDPOINTS):
                 copy_newest(made.postgres, batch.postgres, mapping, over)
                 found += sorted(differing_tables(made.postgres, batch, mapping, over))
         finally:
@@ -161,10 +159,47 @@ class _DagsterProcesses:
         stop_all(self._children)
 
 
-def _memory(pid: int) -> float:
-    """Return the resident memory of a process and its children, in MB."""
+class _Memory:
+    """Resident memory of this process and its Spark, looked at now and then; the first minute is Spark's start."""
+
+    WARM_UP, EVERY = 60.0, 5.0
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, float]] = []
+        self._done = threading.Event()
+
+    def __enter__(self) -> _Memory:
+        begun = time.monotonic()
+
+        def watch() -> None:
+            while not self._done.wait(self.EVERY):
+                self._seen.append((time.monotonic() - begun, _resident_mb()))
+
+        self._thread = threading.Thread(target=watch, name="memory", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def __str__(self) -> str:
+        warm = [mb for at, mb in self._seen if at >= self.WARM_UP]
+        if not warm:
+            return "not seen after the warm-up"
+        parts = ("after the warm-up", warm[0]), ("half way", warm[len(warm) // 2]), ("at the end", warm[-1])
+        return ", ".join(f"{mb:.0f} MB {when}" for when, mb in (*parts, ("at most", max(warm))))
+
+
+def _resident_mb() -> float:
     import psutil
 
-    process = psutil.Process(pid)
-    java = [c for c in process.children(recursive=True) if "java" in c.name()]
-    return sum(p.memory_info().rss for p in [process, *java]) / 1e6
+    process = psutil.Process()
+    found = [process]
+    with suppress(psutil.Error):
+        found += [c for c in process.children(recursive=True) if "java" in c.name()]
+    total = 0.0
+    for one in found:
+        with suppress(psutil.Error):
+            total += one.memory_info().rss / 1e6
+    return total

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mlb_platform.cli.console import note, say
+from mlb_platform.cli.context import instant
 
 DEFAULT_PORT = 8378
-
-
-def instant(text: str | datetime) -> datetime:
-    """Return a time given as 2024-07-01T16:00Z; without a zone it is UTC."""
-    if isinstance(text, datetime):
-        return text
-    try:
-        value = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time: write 2024-07-01T16:00Z") from error
-    return value.astimezone(UTC) if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def share(text: str) -> Any:

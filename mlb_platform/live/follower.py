@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from mlb_platform.ingestion.dates.plan import FEED, OF_GAME, SCHEDULE
 from mlb_platform.ingestion.statsapi import endpoints
 from mlb_platform.ingestion.statsapi.clock import Clock
 from mlb_platform.ingestion.statsapi.ingest import Ingestor
@@ -27,7 +28,6 @@ from resources.postgres import Connection, Postgres, lock_key
 from resources.raw_store import InsertOutcome
 
 _log = logging.getLogger(__name__)
-FEED = "game/live_game_v1"
 SCHEDULE_EVERY = timedelta(minutes=5)
 WORKERS = 8
 TICK = 0.05
@@ -185,7 +185,7 @@ class Follower:
 
     def _listed_games(self) -> list[Mapping[str, Any]]:
         """Return the games of the newest schedule of the date in the raw store."""
-        table = self.ingestor.specs["schedule/schedule"].raw_table
+        table = self.ingestor.specs[SCHEDULE].raw_table
         rows = self.ingestor.raw.rows(table, entity_keys=[self.day.isoformat()])
         if not rows:
             return []
@@ -233,8 +233,8 @@ class Follower:
     def _end_games(self, game_pks: Sequence[str]) -> None:
         """Fetch what else there is of games that are over, and hand them over."""
         for pk in game_pks:
-            for request in (endpoints.boxscore(pk), endpoints.linescore(pk), endpoints.play_by_play(pk)):
-                self._fetch_last(pk, request)
+            for request in OF_GAME.values():
+                self._fetch_last(pk, request(pk))
         if self._hand_over is not None:
             self._hand_over(game_pks)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlb_platform.ingestion.contents import find, iso_day
 from mlb_platform.ingestion.dates.listings import GameState, game_state
+from mlb_platform.ingestion.statsapi.endpoints import feed_clock
 
 LONGEST_BACK_OFF = timedelta(minutes=5)
 
@@ -104,7 +105,7 @@ class GameFollow:
         self.failures = 0
         self.in_progress["feed"] = _in_progress(status)
         self.state = _detailed(status)
-        clock = _timecode(meta.get("timeStamp"))
+        clock = feed_clock(meta.get("timeStamp"))
         if changed or clock != self.feed_clock or self.last_change is None:
             self.feed_clock, self.last_change = clock, now
         state = game_state(status)
@@ -186,10 +187,3 @@ def _instant(value: Any) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _timecode(value: Any) -> datetime | None:
-    try:
-        return datetime.strptime(str(value), "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None

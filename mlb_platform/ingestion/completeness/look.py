@@ -14,7 +14,8 @@ from mlb_platform.ingestion.completeness.gaps import Answer, Asked, Gap, judge
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.facts import RawFacts
 from mlb_platform.ingestion.dates.listings import GameState, game_state
-from mlb_platform.ingestion.dates.plan import FEED, OF_GAME, SCHEDULE, SEASONS, Known
+from mlb_platform.ingestion.dates.plan import FEED, GAME_ENDPOINTS, SCHEDULE, SEASONS, Known
+from mlb_platform.ingestion.statsapi.endpoints import feed_clock
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.fetch_log import FetchLog
@@ -61,7 +62,7 @@ def look_at(
     found = Completeness(list(days))
     schedules = {day: facts.schedule(day) for day in days} if SCHEDULE in mappings else {}
     pks = sorted({g.game_pk for s in schedules.values() for g in s.listed or ()})
-    endpoints = [name for name in (FEED, *OF_GAME) if name in mappings]
+    endpoints = [name for name in GAME_ENDPOINTS if name in mappings]
     answers = _all_answers(raw, facts, [mappings[name] for name in endpoints], pks)
     failures = _failures(raw, days)
     for day in days:
@@ -244,17 +245,10 @@ def _stale(
         query_live = b"SELECT game_pk, stale_since FROM live.games WHERE stale_since IS NOT NULL"
         known = dict(connection.execute(query_live).fetchall()) if followed else {}
     for pk, text in clocks:
-        clock = _timecode(text)
+        clock = feed_clock(text)
         if pk not in known and clock is not None and newest[pk].observed_at - clock > STALE_AFTER:
             known[pk] = clock
     return known
-
-
-def _timecode(text: str | None) -> datetime | None:
-    try:
-        return datetime.strptime(str(text), "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _failures(raw: RawStore, days: Sequence[date]) -> dict[tuple[str, str], tuple[int, str | None]]:

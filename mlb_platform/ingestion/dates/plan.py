@@ -19,11 +19,13 @@ OF_GAME: Mapping[str, Callable[[str], ApiRequest]] = {
     "game/play_by_play": lambda pk: endpoints.play_by_play(pk),
 }
 """What is fetched of a game besides its feed, which comes first."""
+GAME_ENDPOINTS = (FEED, *OF_GAME)
+"""All that is fetched of one game."""
 TEAMS, TEAM, ROSTER, PEOPLE = "team/teams", "team/team", "team/roster", "person/person"
 VENUES, SEASONS, POSTSEASON_GAMES = "venue/venue", "season/seasons", "schedule/postseason"
 REFERENCE_ROUNDS = ((SEASONS, TEAMS, POSTSEASON_GAMES, ROSTER), (TEAM, PEOPLE, VENUES))
 """Reference data in two rounds: what the first brings says what the second has to ask for."""
-ENDPOINTS = (SCHEDULE, FEED, *OF_GAME, *REFERENCE_ROUNDS[0], *REFERENCE_ROUNDS[1])
+ENDPOINTS = (SCHEDULE, *GAME_ENDPOINTS, *REFERENCE_ROUNDS[0], *REFERENCE_ROUNDS[1])
 """All that a date may need, in the order in which it is fetched."""
 ROSTER_KIND = "active"
 _NEW_YORK = ZoneInfo("America/New_York")

@@ -44,6 +44,14 @@ def read_timecode(text: str) -> datetime:
     return datetime.strptime(text, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
 
 
+def feed_clock(text: object) -> datetime | None:
+    """Return the instant (UTC) of a feed's `metaData.timeStamp`; None where that is no time code."""
+    try:
+        return read_timecode(str(text))
+    except ValueError:
+        return None
+
+
 def schedule(day: date, end: date | None = None, *, hydrate: str = "") -> ApiRequest:
     """Ask for the games listed under a date, or under the dates from `day` to `end`."""
     if end is None or end == day:
