@@ -1,6 +1,7 @@
 # Everything from a clean clone: `make run`, `make test`. Each target can be interrupted and run again.
 PYTHON ?=
 PORT ?= 3000
+WORKERS ?= 2
 MLB_HOME ?= $(CURDIR)/.mlb
 export MLB_HOME
 
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
 	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
-	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too)"
+	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too; WORKERS=1: in one process)"
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
@@ -55,7 +56,7 @@ run: setup
 	@$(BIN)/mlb run $(if $(CAPTURES),--captures "$(CAPTURES)")
 
 test: setup
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder) $(ARGS)
 
 test-chaos: setup
 	@$(BIN)/python -m pytest -q -s tests/chaos $(ARGS)

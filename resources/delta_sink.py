@@ -29,8 +29,8 @@ from resources.delta_sink_diff import expected, find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
-from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState, ScopeVersion
-from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_stale
+from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState
+from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
 
@@ -110,26 +110,26 @@ class DeltaSink:
             engine = self._spark_engine
         with self._plain_errors(spec):
             self._states.ensure()
-            return self._retried(spec, lambda: self._merge(spec, rows, batch.versions, engine))
+            return self._retried(spec, lambda: self._merge(spec, rows, batch, engine))
 
-    def _merge(
-        self, spec: MergeSpec, rows: pa.Table, versions: Sequence[ScopeVersion], engine: DeltaEngine
-    ) -> MergeResult:
+    def _merge(self, spec: MergeSpec, rows: pa.Table, batch: MergeBatch, engine: DeltaEngine) -> MergeResult:
         table = self._open(spec)
-        fresh, stale = split_stale(versions, self._settled(table, spec, [v.scope for v in versions]), folds=spec.folds)
-        tally = Tally.of_rows(spec, rows, stale)
-        if fresh:
-            scopes = [version.scope for version in fresh]
-            offered = rows_of(spec, rows, scopes) if stale else rows
-            changes = find_changes(self._database, table, spec, offered, scopes, tally)
-            records = state_records(spec, fresh, tally.by_scope())
+        known = self._settled(table, spec, [v.scope for v in batch.versions])
+        offered = split_offered(spec, rows, batch, known)
+        tally = Tally.of_rows(spec, rows, offered.stale)
+        if offered.fresh:
+            changes, scopes = None, [version.scope for version in offered.changing]
+            if scopes:
+                changing = rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows
+                changes = find_changes(self._database, table, spec, changing, scopes, tally)
+            records = state_records(spec, offered.fresh, tally.by_scope(), offered.hashes)
             if changes is None:
                 with self._postgres.transaction() as connection:
                     self._states.save(connection, sink_id(table), spec.table, records, version=table.version())
             else:
                 self._commit(table, spec, changes, records, engine)
                 self._compact(table)
-        return tally.result(stale)
+        return tally.result(offered.stale)
 
     def _commit(
         self, table: DeltaTable, spec: MergeSpec, changes: Changes, records: list[StateRecord], engine: DeltaEngine

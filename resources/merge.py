@@ -129,6 +129,8 @@ class ScopeState:
     derivation_hash: str
     partition: date | None
     rows: int
+    rows_hash: str | None = None
+    """What `rows_hashes` gives for the rows merged; None where it was not computed, as when a scope comes first."""
 
     @property
     def as_of(self) -> tuple[datetime, str]:
@@ -145,6 +147,8 @@ class MergeBatch:
 
     rows: pa.Table
     versions: Sequence[ScopeVersion]
+    compare_all: bool = False
+    """Compare with the table also the rows of scopes that are offered just as they were merged last."""
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -128,6 +129,60 @@ def split_stale(
         else:
             fresh.append(version)
     return fresh, stale
+
+
+def rows_hashes(spec: MergeSpec, rows: pa.Table, scopes: Collection[str]) -> dict[str, str]:
+    """Return a BLAKE2 digest by scope of its rows as they are offered: key and business columns with their types.
+
+    Rows in another order have another digest. Empty where another scope may take rows over, whose rows tell nothing.
+    """
+    if not scopes or spec.scope not in spec.key:
+        return {}
+    kept = rows.select([c.name for c in spec.columns if not c.technical])
+    kept = kept.filter(pc.is_in(kept[spec.scope], scope_values(spec, list(scopes)))).combine_chunks()
+    order = pc.sort_indices(kept[spec.scope])
+    texts = scope_column(spec, kept).take(order).combine_chunks()
+    hashes, start = dict.fromkeys(scopes, _digest(kept.slice(0, 0))), 0
+    runs = pc.run_end_encode(texts, run_end_type=pa.int64())
+    for scope, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        # rows that are taken, unlike a slice, have nothing of others in their buffers
+        hashes[scope], start = _digest(kept.take(order.slice(start, end - start))), end
+    return hashes
+
+
+def _digest(rows: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return hashlib.blake2b(memoryview(sink.getvalue()), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What a batch offers a sink, seen against what is merged: `changing` and `same` are fresh, `stale` is too old."""
+
+    changing: list[ScopeVersion]
+    same: list[ScopeVersion]
+    stale: list[StaleScope]
+    hashes: dict[str, str]
+
+    @property
+    def fresh(self) -> list[ScopeVersion]:
+        """What is merged now, were it only by noting that it says the same."""
+        return [*self.changing, *self.same]
+
+
+def split_offered(spec: MergeSpec, rows: pa.Table, batch: MergeBatch, states: Mapping[str, ScopeState]) -> Offered:
+    """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last.
+
+    Of what was merged before, the digest is computed, so that the next capture that says the same costs no merge.
+    """
+    fresh, stale = split_stale(batch.versions, states, folds=spec.folds)
+    hashes = rows_hashes(spec, rows, [v.scope for v in fresh if v.scope in states])
+    known = {} if batch.compare_all else {s: states[s].rows_hash for s in hashes}
+    same = [v for v in fresh if hashes.get(v.scope) is not None and hashes[v.scope] == known.get(v.scope)]
+    changing = [v for v in fresh if v not in same]
+    return Offered(changing, same, stale, hashes)
 
 
 def rows_of(spec: MergeSpec, rows: pa.Table, scopes: Sequence[str]) -> pa.Table:

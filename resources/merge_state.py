@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
 from resources.merge_history import CREATE_MERGE_HISTORY, INDEX_MERGE_HISTORY, REMEMBER
-from resources.own_tables import lock_ddl, table_exists
+from resources.own_tables import column_exists, lock_ddl, table_exists
 from resources.postgres import Connection, Postgres, lock_key
 
 _TABLES = """
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS quality.merge_state (
     passed_over jsonb NOT NULL DEFAULT '[]',
     merged_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     counts jsonb NOT NULL DEFAULT '{}',
+    rows_hash text,
     PRIMARY KEY (sink, table_name, scope)
 );
 COMMENT ON TABLE quality.merge_state IS 'The capture each sink merged last, by table and scope';
@@ -55,21 +56,23 @@ CREATE TABLE IF NOT EXISTS quality.table_references (
     reason text,
     PRIMARY KEY (table_name, columns, to_table, to_columns)
 );
+ALTER TABLE quality.merge_state ADD COLUMN IF NOT EXISTS rows_hash text;
 COMMENT ON TABLE quality.table_references IS 'Relationships of the mappings; constraint_name names the foreign key';
 """
-_HISTORY, _LATEST = "quality.merge_history", "quality.merge_history_scope"
-_COLUMNS = "scope, observed_at, content_hash, raw_id, derivation_hash, partition_date, rows"
+_STATE, _HISTORY, _LATEST = "quality.merge_state", "quality.merge_history", "quality.merge_history_scope"
+_COLUMNS = "scope, observed_at, content_hash, raw_id, derivation_hash, partition_date, rows, rows_hash"
 _SAVE = """
 INSERT INTO quality.merge_state AS s (sink, table_name, scope, observed_at, content_hash, raw_id, derivation_hash,
-                                      partition_date, rows, passed_over, counts)
+                                      partition_date, rows, passed_over, counts, rows_hash)
 SELECT %(sink)s, %(table)s, r.scope, r.observed_at, r.content_hash, r.raw_id, r.derivation_hash,
-       r.partition_date, r.rows, r.passed_over, r.counts
+       r.partition_date, r.rows, r.passed_over, r.counts, r.rows_hash
 FROM jsonb_to_recordset(%(records)s) AS r(scope text, observed_at timestamptz, content_hash text, raw_id bigint,
-     derivation_hash text, partition_date date, rows bigint, passed_over jsonb, counts jsonb)
+     derivation_hash text, partition_date date, rows bigint, passed_over jsonb, counts jsonb, rows_hash text)
 ON CONFLICT (sink, table_name, scope) DO UPDATE SET
     observed_at = excluded.observed_at, content_hash = excluded.content_hash, raw_id = excluded.raw_id,
     derivation_hash = excluded.derivation_hash, partition_date = excluded.partition_date, rows = excluded.rows,
-    passed_over = excluded.passed_over, merged_at = clock_timestamp(), counts = excluded.counts
+    passed_over = excluded.passed_over, merged_at = clock_timestamp(), counts = excluded.counts,
+    rows_hash = excluded.rows_hash
 WHERE (excluded.observed_at, excluded.content_hash COLLATE "C") >= (s.observed_at, s.content_hash COLLATE "C")
    OR excluded.passed_over @> to_jsonb(s.raw_id)
    OR starts_with(excluded.content_hash, 'folded:') AND excluded.observed_at >= s.observed_at
@@ -96,6 +99,7 @@ class StateRecord:
     rows: int
     passed_over: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    rows_hash: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,10 @@ class Intent:
 
 
 def state_records(
-    spec: MergeSpec, versions: Sequence[ScopeVersion], by_scope: Mapping[str, MergeCounts]
+    spec: MergeSpec,
+    versions: Sequence[ScopeVersion],
+    by_scope: Mapping[str, MergeCounts],
+    hashes: Mapping[str, str],
 ) -> list[StateRecord]:
     """Return the states that merging `versions` leads to; every row offered for a scope is a row of it."""
     records = []
@@ -125,6 +132,7 @@ def state_records(
                 rows=counts.source_rows,
                 passed_over=list(version.passed_over),
                 counts={**asdict(counts), "unchanged": counts.unchanged},
+                rows_hash=hashes.get(version.scope),
             )
         )
     return records
@@ -148,7 +156,7 @@ class MergeStates:
             if self._ready:
                 return
             with self._postgres.transaction() as connection:
-                if not table_exists(connection, _LATEST):
+                if not (table_exists(connection, _LATEST) and column_exists(connection, _STATE, "rows_hash")):
                     lock_ddl(connection)
                     connection.execute(_TABLES)
                     # another creator may have been first: what is in it stays

@@ -11,6 +11,13 @@ def table_exists(connection: Connection, table: str) -> bool:
     return bool(found and found[0])
 
 
+def column_exists(connection: Connection, table: str, column: str) -> bool:
+    """Return whether there is a table `schema.table` with this column."""
+    query = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s)"
+    found = connection.execute(query, (table, column)).fetchone()
+    return bool(found and found[0])
+
+
 def lock_ddl(connection: Connection) -> None:
     """Wait until no other transaction creates or alters tables of ours; held to the end of the transaction.
 

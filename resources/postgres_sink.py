@@ -20,9 +20,8 @@ from resources.merge import (
     MergeResult,
     MergeSpec,
     ScopeState,
-    ScopeVersion,
 )
-from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, scope_values, split_stale
+from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, scope_values, split_offered
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_sink_schema import PreparedTables, table_name
@@ -70,23 +69,23 @@ class PostgresSink:
         with _plain_errors(spec):
             self._states.ensure()
             with self._postgres.transaction() as connection:
-                return self._merge(connection, spec, rows, batch.versions)
+                return self._merge(connection, spec, rows, batch)
 
-    def _merge(
-        self, connection: Connection, spec: MergeSpec, rows: pa.Table, versions: Sequence[ScopeVersion]
-    ) -> MergeResult:
-        known = self._states.load(connection, SINK, spec.table, [v.scope for v in versions], lock=True)
-        fresh, stale = split_stale(versions, known, folds=spec.folds)
-        tally = Tally.of_rows(spec, rows, stale)
-        if fresh:
-            scopes = [version.scope for version in fresh]
-            _stage(connection, spec, rows_of(spec, rows, scopes) if stale else rows)
+    def _merge(self, connection: Connection, spec: MergeSpec, rows: pa.Table, batch: MergeBatch) -> MergeResult:
+        known = self._states.load(connection, SINK, spec.table, [v.scope for v in batch.versions], lock=True)
+        offered = split_offered(spec, rows, batch, known)
+        tally = Tally.of_rows(spec, rows, offered.stale)
+        if offered.changing:
+            scopes = [version.scope for version in offered.changing]
+            _stage(connection, spec, rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows)
             if spec.snapshot:
                 _delete_vanished(connection, spec, scopes, tally)
             _merge_staged(connection, spec, tally)
             connection.execute(sql.SQL("DROP TABLE {}").format(_STAGE))
-            self._states.save(connection, SINK, spec.table, state_records(spec, fresh, tally.by_scope()))
-        return tally.result(stale)
+        if offered.fresh:
+            records = state_records(spec, offered.fresh, tally.by_scope(), offered.hashes)
+            self._states.save(connection, SINK, spec.table, records)
+        return tally.result(offered.stale)
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
         """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""

@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of two processes one has all that needs the Spark session, the other the rest by file, the long UI first."""
+    if not hasattr(config, "workerinput"):
+        return
+    first = ["spark", "ui"]
+
+    def group(item: pytest.Item) -> str:
+        marked = item.get_closest_marker("xdist_group")
+        if marked is not None:
+            return str(marked.args[0])
+        if "spark" in getattr(item, "fixturenames", ()):
+            return "spark"
+        return "ui" if "browser" in getattr(item, "fixturenames", ()) else item.path.stem
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: first.index(group(item)) if group(item) in first else len(first))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """An embedded server of its own for this test session."""

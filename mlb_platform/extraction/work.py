@@ -214,7 +214,7 @@ class Work:
             if versions and rows is not None:
                 finished = self._finished(spec, rows)
                 check_batch(finished, self._extractor().contracts[spec.table])
-                yield TableBatch(spec, MergeBatch(finished, versions), report)
+                yield TableBatch(spec, MergeBatch(finished, versions, compare_all=self.full), report)
             else:
                 yield TableBatch(spec, MergeBatch(pa.table({}), []), report)
 

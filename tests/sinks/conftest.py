@@ -14,7 +14,8 @@ from resources.postgres_sink import PostgresSink
 
 from .harness import SinkCase
 
-KINDS = ("postgres", "delta-deltalake", "delta-spark")
+LIGHT_KINDS = ("postgres", "delta-deltalake")
+KINDS = (*LIGHT_KINDS, pytest.param("delta-spark", marks=pytest.mark.xdist_group("spark")))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def make_case(kind: str, request: pytest.FixtureRequest, postgres: Postgres, lak
         def make() -> Sink:
             return PostgresSink(postgres)
 
-    return SinkCase(kind, make, postgres)
+    return SinkCase(kind, make, postgres, None if kind == "postgres" else lake)
 
 
 @pytest.fixture(params=KINDS)
@@ -46,7 +47,7 @@ def case(request: pytest.FixtureRequest, database: Postgres, lake: str) -> SinkC
     return make_case(request.param, request, database, lake)
 
 
-@pytest.fixture(params=KINDS[:2])
+@pytest.fixture(params=LIGHT_KINDS)
 def light_case(request: pytest.FixtureRequest, database: Postgres, lake: str) -> SinkCase:
     """Each kind of sink that needs no Spark."""
     return make_case(request.param, request, database, lake)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from resources.delta_sink import DeltaSink
+from resources.lake import open_table
 from resources.merge import ColumnSpec, MergeBatch, MergeResult, MergeSpec, ScopeVersion, Sink
 from resources.merge_batch import arrow_schema
 from resources.postgres import Postgres
@@ -121,6 +122,7 @@ class SinkCase:
     kind: str
     make: Callable[[], Sink]
     postgres: Postgres
+    lake: str | None
 
     @contextmanager
     def locked(self, spec: MergeSpec, scopes: Sequence[int | str]) -> Iterator[None]:
@@ -132,6 +134,16 @@ class SinkCase:
         """Merge captures in one batch, under their locks."""
         with self.locked(spec, [capture.game for capture in captures]):
             return (sink or self.make()).merge(spec, batch(spec, *captures))
+
+    def lose_rows(self, spec: MergeSpec) -> None:
+        """Delete all rows behind the sink's back."""
+        if self.lake is not None:
+            table = open_table(self.lake, spec.table)
+            assert table is not None
+            table.delete()
+        else:
+            with self.postgres.transaction() as connection:
+                connection.execute(f"DELETE FROM {spec.table}".encode())
 
     def held(self, spec: MergeSpec) -> list[tuple[Any, ...]]:
         """Return keys and business columns of the table."""

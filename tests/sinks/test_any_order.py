@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 from pathlib import Path
 
@@ -40,8 +41,10 @@ CAPTURES = st.lists(
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Capture]]:
-    """Batches of captures: all of them, some twice, in any order; a game once in a batch."""
+    """Batches of captures in any order: all, some twice, some with the same content later; a game once in a batch."""
     captures = draw(CAPTURES)
+    later = st.tuples(st.sampled_from(captures), st.integers(1, 3))
+    captures += [dataclasses.replace(c, minute=c.minute + n) for c, n in draw(st.lists(later, max_size=4))]
     order = draw(st.permutations(captures + draw(st.lists(st.sampled_from(captures), max_size=4))))
     batches: list[list[Capture]] = [[]]
     for capture in order:

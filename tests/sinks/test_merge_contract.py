@@ -54,6 +54,24 @@ def test_newer_capture_updates_inserts_and_deletes_and_touches_no_equal_row(case
     assert state["2"].observed_at == at(0) and "3" not in state
 
 
+def test_what_says_the_same_again_is_only_noted_unless_every_row_is_to_be_compared(case: SinkCase) -> None:
+    """Shown by rows that vanish behind the sink's back: only a merge that looks at rows brings them back."""
+    spec = new_spec(key=("game_pk", "play"))
+    case.make().prepare(spec)
+    for minute in (0, 1):  # the second is compared, and its digest kept
+        case.merge(spec, dataclasses.replace(FIRST, minute=minute), Capture(2, minute, {0: (minute, "changes")}))
+    case.lose_rows(spec)
+    other = Capture(2, 2, {0: (2, "changes")})
+    result = case.merge(spec, dataclasses.replace(FIRST, minute=2, raw_id=9), other)
+    assert result.counts == MergeCounts(source_rows=4, inserted=1)
+    assert case.held(spec) == expected(spec, [other])
+    state = case.make().state(spec)["1"]
+    assert (state.observed_at, state.raw_id, state.rows) == (at(2), 9, 3)
+    again = dataclasses.replace(FIRST, minute=3)
+    case.make().merge(spec, dataclasses.replace(batch(spec, again), compare_all=True))
+    assert case.held(spec) == expected(spec, [again, other])
+
+
 def test_older_capture_is_skipped_and_counted_beside_a_newer_one(case: SinkCase) -> None:
     spec = new_spec()
     case.make().prepare(spec)
