@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def pytest_configure() -> None:
+    """Let no test see the width of whoever's terminal; xdist hands it on."""
+    os.environ.pop("COLUMNS", None)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of two processes one has all that needs the Spark session, the other the rest by file, the long UI first."""
     if not hasattr(config, "workerinput"):

@@ -131,7 +131,7 @@ def wait_until_loaded(ui: Ui, processes: list[subprocess.Popen[bytes]], seconds:
     raise AssertionError(f"the UI did not come up: {told}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
     program = chromium()
@@ -142,7 +142,7 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(browser: Browser) -> Iterator[Ui]:
     """The UI with its daemon over two games on each of three dates; the newest capture of one breaks an error rule."""
     jars = load_settings().jars
