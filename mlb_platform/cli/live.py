@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,12 @@ from mlb_platform.cli.context import day as day_of_text
 from mlb_platform.cli.context import platform
 
 if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
     from mlb_platform.live.follower import Follower, FollowReport
     from mlb_platform.live.game_follow import Pace
     from mlb_platform.live.latency import LatencySummary
+    from mlb_platform.live.turns import Turns
     from mlb_platform.platform import Platform
 
 TODAY = "today"
@@ -72,6 +76,8 @@ class LiveRun:
 
     report: FollowReport
     latency: LatencySummary
+    warm: LatencySummary
+    """Of the captures after the first minute."""
     held: int
     stopped: bool
 
@@ -94,6 +100,8 @@ def follow_date(
     from mlb_platform.live.follower import Follower
     from mlb_platform.live.stream import LiveMerge
 
+    # polls, merges and hand-overs are threads: one that comes back from PostgreSQL is to go on at once
+    sys.setswitchinterval(0.001)
     check_spark(made)
     told = notice_once(made.settings)
     if told:
@@ -104,31 +112,42 @@ def follow_date(
         say(f"following the games of {followed} from {ingestor.api.root}; Ctrl-C stops, and it can go on later")
         merge = LiveMerge(made, delta_every_seconds=delta_every)
         events = LiveEvents(instance, followed, lambda: merge.latencies, events_every)
-        handing = _HandOver(made)
+        handing = _HandOver(made, instance, merge.turns)
         merge.on_batch = events.add
         follower = Follower(
             ingestor, made.postgres, clock, followed, only=only, pace=pace, hand_over=handing, check=merge.check
         )
         if follower.look() == 0:
             say(f"the schedule lists no games on {followed}: nothing to follow")
-            return LiveRun(follower.report, merge.latencies.summary, 0, False)
+            return LiveRun(follower.report, merge.latencies.summary, merge.warm.summary, 0, False)
+        handing.warm_up()
         with merge, _stopped_by_signals(follower) as stopped, _told(follower):
             report = follower.run()
             merge.drain()
             events.report()
         if not stopped.is_set():
             handing.whole_date(followed)
-        run = LiveRun(report, merge.latencies.summary, handing.held, stopped.is_set())
+        run = LiveRun(report, merge.latencies.summary, merge.warm.summary, handing.held, stopped.is_set())
     _print(run)
     return run
 
 
 class _HandOver:
-    """Brings games that are over through the batch path: every table of theirs, both sinks, checks included."""
+    """Brings games that are over through the batch path: every table of theirs, both sinks, checks included.
 
-    def __init__(self, made: Platform) -> None:
-        self._made = made
+    Games that are still followed come first: between tables it waits until no micro-batch of theirs is under way.
+    """
+
+    def __init__(self, made: Platform, instance: DagsterInstance, turns: Turns) -> None:
+        self._made, self._instance, self._turns = made, instance, turns
         self.held = 0
+
+    def warm_up(self) -> None:
+        """Plan the Spark jobs of what is fetched at the end only: the feed's rows are merged by then."""
+        from mlb_platform.ingestion.dates.plan import OF_GAME
+
+        for name in OF_GAME:
+            self._made.transformation(name).warm_up()
 
     def __call__(self, game_pks: Sequence[str]) -> None:
         from mlb_platform.assets.command import materialize_dates
@@ -136,10 +155,13 @@ class _HandOver:
 
         merged = 0
         for name in GAME_ENDPOINTS:
+            self._turns.wait()
             table = self._made.registry.get(name).config.source.raw_table
             there = sorted({r.entity_key for r in self._made.raw.rows(table, entity_keys=game_pks)})
             if there:
-                report = materialize_dates(self._made, name, entities=there)
+                report = materialize_dates(
+                    self._made, name, entities=there, on_progress=lambda _: self._turns.wait(), instance=self._instance
+                )
                 self.held += len(report.held)
                 merged += len(report.tables)
         games = many(len(game_pks), "game")
@@ -152,7 +174,7 @@ class _HandOver:
 
         for name in GAME_ENDPOINTS:
             if self._made.raw.rows(self._made.registry.get(name).config.source.raw_table, dates=[day]):
-                self.held += len(materialize_dates(self._made, name, dates=[day]).held)
+                self.held += len(materialize_dates(self._made, name, dates=[day], instance=self._instance).held)
 
 
 @contextmanager
@@ -216,6 +238,7 @@ def _print(run: LiveRun) -> None:
     say(f"{report.day}: {many(report.games, 'game')} ({games}); {many(report.polls, 'poll')}, "
         f"{many(report.captures, 'new capture')}, {many(report.errors, 'error')}")  # fmt: skip
     say(f"from raw commit to visible rows in PostgreSQL: {run.latency}")
+    say(f"of these after the first minute: {run.warm}")
     for game, why in sorted(report.not_handed_over.items()):
         say(f"game {game}: {why}; repair it with `mlb ingest statsapi --game-pk {game}`", "red")
     if run.held:

@@ -40,6 +40,11 @@ def serve(
     suspensions: Annotated[float, share("Share of games suspended and resumed on the next date.")] = 0.0,
     postponements: Annotated[float, share("Share of games played on a later date.")] = 0.0,
     cancellations: Annotated[float, share("Share of games never played.")] = 0.0,
+    doubleheaders: Annotated[
+        float | None,
+        typer.Option(help="Share of dates with a doubleheader; every second date without it.", min=0, max=1),
+    ] = None,
+    extra_innings: Annotated[float, share("Share of games sure to go into extra innings.")] = 0.0,
     new_fields: Annotated[float, share("Share of games whose feeds have a field more.")] = 0.0,
     renamed_fields: Annotated[float, share("Share of games whose feeds call a field otherwise.")] = 0.0,
     changed_types: Annotated[float, share("Share of games whose feeds have a field of another type.")] = 0.0,
@@ -68,7 +73,8 @@ def serve(
         raise typer.BadParameter(f"--start {start:%Y-%m-%d} is not in the season {season}: give --season {start.year}")
     options = ServeOptions(
         season=season, start=start, speed=speed, seed=seed, games=games, together=together,
-        events=EventRates(delays, suspensions, postponements, cancellations, overturned),
+        doubleheaders=doubleheaders,
+        events=EventRates(delays, suspensions, postponements, cancellations, overturned, extra_innings),
         corrections=corrections, correction_minutes=correction_minutes, vanishing=vanishing,
         odd=Odd(new_fields, renamed_fields, changed_types),
         faults=Faults(too_many, errors, html, cut, slow, slow_seconds), replay=replay,

@@ -70,7 +70,7 @@ class Extractor:
         self, raw_ids: Sequence[int], thorough: bool, repaired: dict[int, bytes]
     ) -> tuple[list[Document], list[TableRows]]:
         if self._source is None:
-            slots = max(2, 2 * self._spark.sparkContext.defaultParallelism)
+            slots = max(2, self._spark.sparkContext.defaultParallelism)
             raw_table = self.mapping.config.source.raw_table
             source = RawFrame(self._spark, self._postgres, raw_table, slots)
             check_raw_frame(source.frame, raw_table)

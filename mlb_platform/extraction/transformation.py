@@ -16,7 +16,7 @@ from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec, view_specs
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.values import spark_name
-from mlb_platform.extraction.work import Work, entities_of_dates, merged_dates, open_work
+from mlb_platform.extraction.work import Work, entities_of_dates, extractor_of, merged_dates, open_work
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.raw_frames import RawFrame
@@ -105,6 +105,11 @@ class BaseTransformation:
         for view in view_specs(self.mapping):
             if view.table in self.tables:
                 ensure_view(self.stores.postgres, view)
+
+    def warm_up(self) -> None:
+        """Plan the Spark jobs, which takes seconds, before somebody waits for their first rows; compute nothing."""
+        self.stores.raw.ensure(self.mapping.config.source.raw_table)
+        extractor_of(self.stores, self.mapping, [merge_spec(self.mapping.by_name[t]) for t in self.tables]).warm_up()
 
     def write_targets(self, work: Work, progress: Progress | None = None) -> dict[str, TableReport]:
         """Merge a piece of work into every sink; return the metrics by table."""

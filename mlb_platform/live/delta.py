@@ -21,8 +21,6 @@ _log = logging.getLogger(__name__)
 
 PIECE = 2
 """Entities that the batch path takes at once: micro-batches of them wait meanwhile."""
-LONGEST_WAIT = 2.0
-"""Seconds that a table waits for micro-batches to end."""
 
 
 class DeltaFollower:
@@ -56,7 +54,7 @@ class DeltaFollower:
         for table in self.backlog.tables():
             if stopping is not None and stopping.is_set():
                 break
-            self._turns.wait(LONGEST_WAIT)
+            self._turns.wait()
             wanted = self.backlog.entities() if entities is None else set(entities)
             with self._stores.postgres.scope_locks(mapping.name, lock_names(mapping, sorted(wanted))):
                 found = self.backlog.batch(table, wanted)
@@ -79,7 +77,7 @@ class DeltaFollower:
             self._flush_tables(entities)
         for start in range(0, len(entities), PIECE):
             piece = list(entities[start : start + PIECE])
-            self._turns.wait(LONGEST_WAIT)
+            self._turns.wait()
             with self._flushing, self._spark_lock:
                 done = self._transformation.run_entities(piece, job="live")
                 self.backlog.forget(piece)

@@ -21,6 +21,8 @@ class LatencySummary:
     maximum: float
 
     def __str__(self) -> str:
+        if not self.count:
+            return "no captures"
         return f"{self.count} captures: p50 {self.p50:.2f} s, p95 {self.p95:.2f} s, max {self.maximum:.2f} s"
 
 

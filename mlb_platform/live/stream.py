@@ -12,10 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from mlb_platform.extraction.report import RunReport
-from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
-from mlb_platform.extraction.work import TableBatch, Work, extractor_of, open_work
+from mlb_platform.extraction.work import TableBatch, Work, open_work
 from mlb_platform.history.finality import Finality
 from mlb_platform.live.delta import DeltaFollower
 from mlb_platform.live.latency import Latencies
@@ -29,6 +28,8 @@ _log = logging.getLogger(__name__)
 FEED = "game/live_game_v1"
 WRITERS = 2
 """Tables that a micro-batch merges into PostgreSQL at the same time."""
+WARM_UP_SECONDS = 60.0
+"""The JVM compiles what the first micro-batches run, and their latencies are counted apart."""
 TICK = 0.25
 """Seconds between two looks whether Delta has something to do."""
 
@@ -70,13 +71,6 @@ class _Follower:
         self.query = RawQuery(platform, self.raw_table, checkpoint, self.merge)
         self.started_at = time.monotonic()
 
-    def warm_up(self) -> None:
-        """Plan the Spark jobs that micro-batches are, which takes seconds, before the first game needs them."""
-        self.owner.stores.raw.ensure(self.raw_table)
-        specs = [merge_spec(t) for t in self.mapping.targets]
-        with self.spark_lock:
-            extractor_of(self.at_once, self.mapping, specs).warm_up()
-
     def merge(self, raw_ids: list[int], keys: list[str]) -> None:
         """Merge the newest good captures of the entities of a micro-batch into PostgreSQL."""
         if not raw_ids:
@@ -95,6 +89,8 @@ class _Follower:
         ran = time.monotonic() - self.started_at
         latencies = [age for age in raw.ages(self.raw_table, raw_ids).values() if age < ran]
         self.owner.latencies.add(latencies)
+        if ran > WARM_UP_SECONDS:
+            self.owner.warm.add(latencies)
         self.unsettled.update(dict.fromkeys(entities))
         seconds = time.perf_counter() - started
         _log.debug("%s: %s captures in %.2f s", self.mapping.name, len(raw_ids), seconds)
@@ -150,8 +146,8 @@ class LiveMerge:
         self.platform = platform
         self.on_batch = on_batch
         self.delta_every_seconds = delta_every_seconds
-        self.latencies = Latencies()
-        """From a raw row's commit to its visible rows in PostgreSQL, in real time."""
+        self.latencies, self.warm = Latencies(), Latencies()
+        """From a raw row's commit to its visible rows in PostgreSQL, in real time; those after the warm-up."""
         self.turns = Turns()
         # a stream runs for hours: where Spark is not started yet, the JVM is to compile well
         platform.quick_start = False
@@ -176,7 +172,7 @@ class LiveMerge:
         """Prepare the tables and start the streams, each from its checkpoint."""
         for follower in self._followers:
             follower.transformation.prepare()
-            follower.warm_up()
+            follower.transformation.warm_up()
         for follower in self._followers:
             follower.started_at = time.monotonic()
             follower.query.start()

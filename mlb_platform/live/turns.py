@@ -7,6 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+LONGEST_WAIT = 2.0
+"""Seconds that what can wait lets urgent work go first."""
+
 
 class Turns:
     """Lets work that is not urgent wait until no urgent work is under way, but not for ever."""
@@ -27,7 +30,7 @@ class Turns:
                 self._urgent -= 1
                 self._changed.notify_all()
 
-    def wait(self, longest: float) -> None:
+    def wait(self, longest: float = LONGEST_WAIT) -> None:
         """Wait until nobody is at urgent work, or so many seconds."""
         end = time.monotonic() + longest
         with self._changed:

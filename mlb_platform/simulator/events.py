@@ -13,7 +13,7 @@ from random import Random
 from mlb_platform.simulator.captures import SimulatedCapture
 from mlb_platform.simulator.corrections import moved_game
 from mlb_platform.simulator.feed import iso
-from mlb_platform.simulator.game import Game, play_game
+from mlb_platform.simulator.game import Game, play_extra_innings, play_game
 from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.reviews import FIRST_BASE, review_of_team, reviews_of, with_review
 from mlb_platform.simulator.schedule import ScheduledGame
@@ -64,6 +64,8 @@ class EventRates:
     postponement: float = 0.02
     cancellation: float = 0.0
     overturned: float = 0.3
+    extra_innings: float = 0.0
+    """Made sure of, beside those that come of themselves."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,17 @@ class GameEvents:
     postponed_to: date | None = None
     cancelled: bool = False
     overturned_play: bool = False
+    extra_innings: bool = False
 
 
 def draw_events(scheduled: ScheduledGame, seed: int, rates: EventRates | None = None) -> GameEvents:
     """Draw what happens to a game: by the seed and its id alone, at most one thing of the weather."""
     rates = rates or EventRates()
+    long = Random(f"extra innings:{seed}:{scheduled.pk}").random() < rates.extra_innings
+    return replace(_drawn(scheduled, seed, rates), extra_innings=long)
+
+
+def _drawn(scheduled: ScheduledGame, seed: int, rates: EventRates) -> GameEvents:
     rng = Random(f"events:{seed}:{scheduled.pk}")
     overturned = rng.random() < rates.overturned
     draw, days, minutes, play = (
@@ -122,7 +130,7 @@ def play_with_events(scheduled: ScheduledGame, seed: int, events: GameEvents) ->
     """
     if events.cancelled:
         raise ValueError(f"game {scheduled.pk} is cancelled: nothing is played")
-    game = play_game(scheduled, seed)
+    game = play_extra_innings(scheduled, seed) if events.extra_innings else play_game(scheduled, seed)
     if events.overturned_play:
         game = _with_overturned_call(game)
     if events.postponed_to is not None:

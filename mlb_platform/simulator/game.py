@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 from mlb_platform.simulator import substitutions
 from mlb_platform.simulator.game_state import GameState, Runner, StartingSide
@@ -35,9 +36,9 @@ class Game:
         return self.home if home else self.away
 
 
-def play_game(scheduled: ScheduledGame, seed: int) -> Game:
-    """Play a scheduled game; the same game and seed give the same plays."""
-    state = GameState(scheduled, seed)
+def play_game(scheduled: ScheduledGame, seed: int, course: int = 0) -> Game:
+    """Play a scheduled game; the same game, seed and course give the same plays."""
+    state = GameState(scheduled, seed, course)
     while not _is_over(state):
         _play_half(state)
         state.clock += 130
@@ -45,6 +46,12 @@ def play_game(scheduled: ScheduledGame, seed: int) -> Game:
             state.inning += 1
         state.top = not state.top
     return Game(scheduled, seed, state.start_away, state.start_home, state.first_pitch, tuple(state.plays))
+
+
+def play_extra_innings(scheduled: ScheduledGame, seed: int) -> Game:
+    """Play a scheduled game on the first of its courses that is tied after nine innings: one in eleven is."""
+    courses = (play_game(scheduled, seed, course) for course in count())
+    return next(game for game in courses if game.plays[-1]["about"]["inning"] > REGULATION)
 
 
 def _is_over(state: GameState) -> bool:

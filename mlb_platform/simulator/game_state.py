@@ -100,11 +100,11 @@ def make_side(rng: Random, club: Club, home: bool, seed: int, day_number: int) -
 class GameState:
     """The game in progress; changed by the modules that play it."""
 
-    def __init__(self, scheduled: ScheduledGame, seed: int) -> None:
-        """Set up a scheduled game; the seed and the game's id decide everything that follows."""
+    def __init__(self, scheduled: ScheduledGame, seed: int, course: int = 0) -> None:
+        """Set up a scheduled game; the seed, the game's id and the `course` it takes decide everything that follows."""
         self.scheduled = scheduled
         self.seed = seed
-        self.rng = Random(f"game:{seed}:{scheduled.pk}")
+        self.rng = Random(f"game:{seed}:{scheduled.pk}" + (f":{course}" if course else ""))
         number = scheduled.day.toordinal() + scheduled.game_number - 1
         self.away = make_side(self.rng, scheduled.away, False, seed, number)
         self.home = make_side(self.rng, scheduled.home, True, seed, number)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
+from typing import Literal
 
 from mlb_platform.simulator.clubs import CLUBS, Club
 
 GAMES_PER_DATE = 15
+Doubleheader = Literal["N", "S", "Y"]
 _EPOCH = date(1900, 1, 1)
 _FIRST_PK = 1_000_000
 _PKS_PER_DATE = 20
@@ -126,13 +128,17 @@ def series_place(game: ScheduledGame) -> tuple[int, int, int]:
     counts = [games_of_pairs(d).get(pair, 0) for d in days]
     before = sum(counts[: days.index(day)])
     number = max(1, turn - date(day.year, 3, 28).toordinal() // 3 + 1)
-    return number, before + game.game_number, sum(counts)
+    place = before + game.game_number
+    return number, place, max(place, sum(counts))
 
 
-def games_on(day: date) -> list[ScheduledGame]:
-    """Give the fifteen games of a date, in order of their position."""
+def games_on(day: date, doubleheader: Doubleheader | None = None) -> list[ScheduledGame]:
+    """Give the fifteen games of a date, in order of their position.
+
+    `doubleheader`: whether two of them are one, straight (Y) or split (S); None: every second date has one.
+    """
     pairs = _pairs(day)
-    kind = ("Y", "N", "S", "N")[day.toordinal() % 4]
+    kind = doubleheader or ("Y", "N", "S", "N")[day.toordinal() % 4]
     slots: list[tuple[Club, Club, int, str]] = []
     if kind == "N":
         slots = [(home, away, 1, "N") for home, away in pairs]

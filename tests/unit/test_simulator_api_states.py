@@ -233,3 +233,14 @@ def test_the_same_options_give_the_same_day_and_another_seed_another() -> None:
 
     assert day(1) == day(1) != day(2)
     assert EventRates(0, 0, 0, 0, 0) == NO_EVENTS
+
+
+@pytest.mark.parametrize(("share", "dates"), [(0.0, 0), (1.0, 12), (None, 6)])
+def test_as_many_dates_as_asked_have_a_doubleheader(share: float | None, dates: int) -> None:
+    world, now, doubled = World(ServeOptions(doubleheaders=share)), datetime(2024, 7, 1, 1, tzinfo=UTC), 0
+    for n in range(12):
+        rows = world.listed(DAY + timedelta(days=n), now)
+        second = [r for r in rows if r["gameNumber"] == 2 and r["officialDate"] == str(DAY + timedelta(days=n))]
+        doubled += len(second)
+        assert all(r["doubleHeader"] in "SY" and r["seriesGameNumber"] <= r["gamesInSeries"] for r in second)
+    assert doubled == dates

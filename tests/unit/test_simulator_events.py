@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 import orjson
 import pytest
+from feed_identities import all_differences
 
 from mlb_platform.simulator import live_capture, preview_capture, simulate_games
 from mlb_platform.simulator.captures import SimulatedCapture, make_capture
@@ -56,9 +57,23 @@ def test_events_are_drawn_by_seed_and_game_alone_and_as_often_as_asked() -> None
     drawn = [draw_events(game, SEED) for game in games]
     assert drawn == [draw_events(game, SEED) for game in games] != [draw_events(game, SEED + 1) for game in games]
     assert {draw_events(game, 1, EventRates(0, 0, 0, 0, 0)) for game in games} == {GameEvents()}
+    assert all(draw_events(game, 1, EventRates(0, 0, 0, 0, 0, 1)) == GameEvents(extra_innings=True) for game in games)
     free = [game for game in games if game.makeup_of is None and game.resumed_on is None]
     assert all(draw_events(game, 1, EventRates(0, 0, 1)).postponed_to for game in free)
     assert all(draw_events(game, 1, EventRates(0, 0, 0, 1)).cancelled for game in free)
+
+
+def test_a_game_goes_into_extra_innings_where_it_must_with_a_runner_placed_on_second_base() -> None:
+    for scheduled in games_on(DAY)[:4]:
+        game = play_with_events(scheduled, SEED, GameEvents(extra_innings=True))
+        assert game == play_with_events(scheduled, SEED, GameEvents(extra_innings=True))
+        halves = {(p["about"]["inning"], p["about"]["halfInning"]): p for p in reversed(game.plays)}
+        extra = {half: play for half, play in halves.items() if half[0] > 9}
+        assert extra
+        for first in extra.values():
+            placed = [r for r in first["runners"] if r["details"]["eventType"] == "runner_placed"]
+            assert [r["movement"]["end"] for r in placed] == ["2B"]
+        assert all_differences(final(game).payload) == []
 
 
 @pytest.mark.parametrize("at", [0, 20])

@@ -55,6 +55,8 @@ class ServeOptions:
     seed: int = 1
     games: int = 15
     together: bool = False
+    doubleheaders: float | None = None
+    """The share of dates with a doubleheader; None: as the schedule has them, every second date."""
     events: EventRates = NO_EVENTS
     corrections: float = 0.0
     """The share of games that are corrected after their end."""

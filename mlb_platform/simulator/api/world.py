@@ -14,8 +14,9 @@ from mlb_platform.simulator.events import GameEvents, draw_events
 from mlb_platform.simulator.feed import iso
 from mlb_platform.simulator.listings import Listing, listings, postponed_listing, unplayed
 from mlb_platform.simulator.people import Json
-from mlb_platform.simulator.schedule import ScheduledGame, first_day_of, games_on
+from mlb_platform.simulator.schedule import Doubleheader, ScheduledGame, first_day_of, games_on
 
+_DOUBLED: tuple[Doubleheader, ...] = ("S", "Y")
 KEPT = 80
 """Timelines kept in memory: those of five dates."""
 LISTINGS_KEPT = 4096
@@ -88,11 +89,17 @@ class World:
             return line
 
     def _on(self, day: date) -> list[ScheduledGame]:
-        games = games_on(day)[: self.options.games]
+        games = games_on(day, self._doubleheader(day))[: self.options.games]
         if not self.options.together:
             return games
         first = min(game.start for game in games)
         return [replace(game, start=first, local_start=game.local_start + (first - game.start)) for game in games]
+
+    def _doubleheader(self, day: date) -> Doubleheader | None:
+        share, rng = self.options.doubleheaders, Random(f"doubleheader:{self.options.seed}:{day}")
+        if share is None:
+            return None
+        return rng.choice(_DOUBLED) if rng.random() < share else "N"
 
     def _events(self, scheduled: ScheduledGame) -> GameEvents:
         return draw_events(scheduled, self.options.seed, self.options.events)
