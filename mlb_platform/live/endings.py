@@ -12,11 +12,21 @@ PAUSES = (2.0, 10.0, 30.0)
 """Real seconds until the next attempt, after each that failed; then a game is given to the report."""
 
 
-class Endings:
-    """Calls `end`, in a thread of its own, with games that are over: those that wait at once, after a failure alone."""
+REST = 60.0
+"""Real seconds between two hand-overs while other games go on, whose rows come first."""
 
-    def __init__(self, end: Callable[[Sequence[str]], None], pauses: Sequence[float] = PAUSES) -> None:
-        self._end, self._pauses = end, pauses
+
+class Endings:
+    """Calls `end`, in a thread of its own, with games that are over: those that wait at once, after a failure alone.
+
+    While other games go on, it rests for `rest` seconds after each time.
+    """
+
+    def __init__(
+        self, end: Callable[[Sequence[str]], None], pauses: Sequence[float] = PAUSES, rest: float = REST
+    ) -> None:
+        self._end, self._pauses, self._rest = end, pauses, rest
+        self._rested_at = 0.0
         self._thread = ThreadPoolExecutor(1, "hand over")
         self._under_way: tuple[Future[None], list[str]] | None = None
         self._done: set[str] = set()
@@ -26,13 +36,15 @@ class Endings:
         """Games that were given up, with what went wrong last."""
         self.errors = 0
 
-    def look(self, over: Collection[str]) -> None:
-        """Take in what was done, and begin with games of `over` whose turn it is."""
+    def look(self, over: Collection[str], *, others: bool = False) -> None:
+        """Take in what was done, and begin with games of `over` whose turn it is; `others`: more games go on."""
         if self._under_way is not None and self._under_way[0].done():
             self._take()
         if self._under_way is not None:
             return
         now = time.monotonic()
+        if others and now < self._rested_at:
+            return
         waiting = [g for g in over if not self._settled(g) and self._due.get(g, now) <= now]
         fresh = [g for g in waiting if g not in self._failures]
         turn = fresh or waiting[:1]
@@ -57,6 +69,7 @@ class Endings:
         (future, games), self._under_way = self._under_way, None
         error = future.exception()
         if error is None:
+            self._rested_at = time.monotonic() + self._rest
             self._done.update(games)
             return
         if not isinstance(error, Exception):

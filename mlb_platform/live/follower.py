@@ -146,7 +146,7 @@ class Follower:
         for pk, game in self.games.items():
             if not game.phase.ended and pk not in self._polling and game.next_at <= now:
                 self._polling[pk] = pool.submit(self._poll, game)
-        self._endings.look(self._over)
+        self._endings.look(self._over, others=any(not g.phase.ended for g in self.games.values()))
         self._save()
 
     @property

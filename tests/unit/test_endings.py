@@ -47,3 +47,26 @@ def test_a_failure_that_passes_leaves_nothing() -> None:
     endings = Endings(end, pauses=(0.05,))
     end_all(endings, [])
     assert len(times) == 2
+
+
+def test_while_other_games_go_on_those_that_end_are_taken_together_after_a_rest() -> None:
+    """Of three that end one after the other the first goes alone, the others together; with none left at once."""
+    calls: list[list[str]] = []
+    endings = Endings(lambda games: calls.append(list(games)), rest=0.2)
+
+    def wait_for(games: list[str], number: int, *, others: bool) -> None:
+        deadline = time.monotonic() + 10
+        while len(calls) < number or endings.settled([]) is False:
+            assert time.monotonic() < deadline
+            endings.look(games, others=others)
+            time.sleep(0.002)
+
+    wait_for(["1"], 1, others=True)
+    begun = time.monotonic()
+    endings.look(["1", "2"], others=True)
+    wait_for(["1", "2", "3"], 2, others=True)
+    assert time.monotonic() - begun >= 0.15
+    wait_for(["1", "2", "3", "4"], 3, others=False)
+    assert time.monotonic() - begun < 5
+    endings.close()
+    assert calls == [["1"], ["2", "3"], ["4"]]
