@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -38,6 +38,16 @@ def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
         }
         yield from _compare(spec, contents)
         yield from _compare_in_postgres(ours, spec, name, columns)
+
+
+def lake_differences(ours: Ours, peers: Mapping[str, Callable[[str], str]]) -> Iterator[str]:
+    """Yield a line for every table in a peer's lake, at the path it gives, that differs from ours in PostgreSQL."""
+    for table in ours.tables:
+        spec = merge_spec(ours.mapping.by_name[table])
+        columns = [c.name for c in spec.columns if not c.technical]
+        contents = {"ours, PostgreSQL": PostgresSink(ours.platform.postgres).fetch(spec).select(columns)}
+        contents |= {f"{name}, Delta": _of_lake(DeltaTable(place(table)), columns) for name, place in peers.items()}
+        yield from _compare(spec, contents)
 
 
 def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:

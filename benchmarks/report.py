@@ -71,6 +71,9 @@ def show(workloads: Sequence[Workload]) -> None:
         for label, ours, theirs in figures(workload):
             table.add_row(label, *_cells(workload.rows, ours), *_cells(workload.rows, theirs), _ratio(ours, theirs))
         _console.print(table)
+        usual, ours = workload.median("per_table_spark", "end to end"), workload.median("ours", "Dagster, warm")
+        if usual is not None and ours:
+            told(f"a Spark job a table: {usual:.1f} s, {usual / ours:.1f} times ours through Dagster")
 
 
 def _cells(rows: int, seconds: float | None) -> tuple[str, str]:

@@ -15,15 +15,16 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import dagster_run, raw
-from benchmarks.compare import differences
+from benchmarks.compare import differences, lake_differences
 from benchmarks.cpu import CpuClock
 from benchmarks.ours import Ours, timed
 from benchmarks.peers.handwritten import Handwritten
+from benchmarks.peers.per_table_spark import PerTableSpark
 from benchmarks.report import RESULTS, save, show, told
 from mlb_platform.settings import load_settings
 from resources.embedded_postgres import EmbeddedPostgres
@@ -68,6 +69,7 @@ class Bench:
     peer_lake: Path
     clock: CpuClock
     repeat: int
+    per_table: PerTableSpark | None = None
 
     def measure(self, games: int) -> Workload:
         """Measure one workload: contenders take turns, each on fresh tables; all are compared at the end."""
@@ -87,7 +89,18 @@ class Bench:
             workload.add("ours", {"Dagster, unchanged": dagster_run.materialize(self.ours, *dates)})
             workload.add("ours", self.ours.phases(*dates))
         workload.different += [f"through Dagster: {line}" for line in differences(self.ours, self.peer_lake)]
+        if self.per_table is not None:
+            self._per_table_once(workload, self.per_table)
         return workload
+
+    def _per_table_once(self, workload: Workload, peer: PerTableSpark) -> None:
+        """Measure the usual Spark jobs once, on a warm session, and compare what they made with ours."""
+        told(f"{workload.games} games, a Spark job a table")
+        peer.prepare()
+        self._settle()
+        seconds = peer.run(*raw.dates_of(workload.games), self.ours.tables)
+        workload.add("per_table_spark", {"end to end": sum(seconds.values()), **seconds})
+        workload.different += lake_differences(self.ours, {"per_table_spark": peer.place})
 
     def _peer_once(self, workload: Workload, kind: str) -> None:
         shutil.rmtree(self.peer_lake, ignore_errors=True)
@@ -121,7 +134,7 @@ class Bench:
             connection.execute("CHECKPOINT")
 
 
-def bench(games: Iterable[int], repeat: int, out: Path) -> int:
+def bench(games: Iterable[int], repeat: int, out: Path, per_table: int | None = None) -> int:
     """Run every workload, show and save the figures; return the exit code."""
     wanted = sorted(set(games))
     home = Path(tempfile.mkdtemp(prefix="mlb-bench-"))
@@ -139,7 +152,8 @@ def bench(games: Iterable[int], repeat: int, out: Path) -> int:
         stack.callback(peer.close)
         start = timed(ours.platform.spark)
         run = Bench(ours, peer, home / "peer_lake", CpuClock(home / "postgres"), repeat)
-        workloads = [run.measure(n) for n in wanted]
+        usual = PerTableSpark(ours.platform.spark(), ours.platform.postgres, ours.mapping, str(home / "per_table"))
+        workloads = [replace(run, per_table=usual if n == per_table else None).measure(n) for n in wanted]
     show(workloads)
     save(out, workloads, {"json_bytes": size, "spark_start_seconds": round(start, 2), "repetitions": repeat})
     different = [line for workload in workloads for line in workload.different]
@@ -154,10 +168,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Ours beside the hand-written peer.")
     parser.add_argument("--games", type=int, action="append", help="games of a workload (repeatable; default 15, 300)")
     parser.add_argument("--repeat", type=int, default=3, help="warm repetitions; the median counts (default 3)")
+    parser.add_argument(
+        "--per-table", type=int, metavar="GAMES", help="run the usual Spark jobs too, a table each, in this workload"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json", help="file for the figures")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    return bench(arguments.games or [15, 300], arguments.repeat, arguments.json)
+    return bench(arguments.games or [15, 300], arguments.repeat, arguments.json, arguments.per_table)
 
 
 if __name__ == "__main__":

@@ -159,17 +159,15 @@ def _digest(rows: pa.Table) -> str:
 
 @dataclass(frozen=True)
 class Offered:
-    """What a batch offers a sink, seen against what is merged: `changing` and `same` are fresh, `stale` is too old."""
+    """What a batch offers a sink, seen against what is merged."""
 
+    fresh: list[ScopeVersion]
+    """What is merged now, were it only by noting that it says the same."""
     changing: list[ScopeVersion]
-    same: list[ScopeVersion]
+    """Those of them whose rows have to be compared."""
     stale: list[StaleScope]
     hashes: dict[str, str]
-
-    @property
-    def fresh(self) -> list[ScopeVersion]:
-        """What is merged now, were it only by noting that it says the same."""
-        return [*self.changing, *self.same]
+    """Digests of rows by scope, of scopes that were merged before."""
 
 
 def split_offered(spec: MergeSpec, rows: pa.Table, batch: MergeBatch, states: Mapping[str, ScopeState]) -> Offered:
@@ -179,10 +177,9 @@ def split_offered(spec: MergeSpec, rows: pa.Table, batch: MergeBatch, states: Ma
     """
     fresh, stale = split_stale(batch.versions, states, folds=spec.folds)
     hashes = rows_hashes(spec, rows, [v.scope for v in fresh if v.scope in states])
-    known = {} if batch.compare_all else {s: states[s].rows_hash for s in hashes}
-    same = [v for v in fresh if hashes.get(v.scope) is not None and hashes[v.scope] == known.get(v.scope)]
-    changing = [v for v in fresh if v not in same]
-    return Offered(changing, same, stale, hashes)
+    unchanged = set() if batch.compare_all else {s for s, digest in hashes.items() if digest == states[s].rows_hash}
+    changing = [v for v in fresh if v.scope not in unchanged]
+    return Offered(fresh, changing, stale, hashes)
 
 
 def rows_of(spec: MergeSpec, rows: pa.Table, scopes: Sequence[str]) -> pa.Table:
