@@ -133,6 +133,14 @@ def spark_settings(
     }
 
 
+def jvm_has_ended() -> bool:
+    """Return whether the JVM that this process started is gone: then no session of it will answer again."""
+    from pyspark import SparkContext
+
+    process = getattr(SparkContext._gateway, "proc", None)
+    return process is not None and process.poll() is not None
+
+
 def _probe(remote: str) -> None:
     """Raise SparkError when nobody listens at a Spark Connect address: a client would hang for minutes."""
     parsed = urlparse(remote)

@@ -13,6 +13,7 @@ from mlb_platform.platform import Platform
 from resources.embedded_postgres import EmbeddedPostgres
 from resources.errors import PlatformError
 from resources.raw_stream import raw_stream
+from resources.spark import jvm_has_ended
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -129,9 +130,11 @@ class RawQuery:
             if self._stopping.is_set():
                 break
             cause, self._cause = self._cause or problem, None
-            if self._failures >= len(PAUSES):
+            gone = jvm_has_ended()
+            if gone or self._failures >= len(PAUSES):
+                why = ": Spark's JVM has ended" if gone else f" {self._failures + 1} times: {_first_line(cause)}"
                 self.error = LiveError(
-                    f"live merging of {self._raw_table} failed {self._failures + 1} times: {_first_line(cause)}; "
+                    f"live merging of {self._raw_table} failed{why}; "
                     "start it again when that is resolved: it goes on from its checkpoint"
                 )
                 self.error.__cause__ = cause
