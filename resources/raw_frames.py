@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from resources.postgres import Postgres
@@ -40,6 +45,38 @@ def jdbc_options(url: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class WorkReader:
+    """Reads raw rows put to work, in whatever process; a process keeps its connection."""
+
+    url: str
+    raw_table: str
+    worker: str
+
+    def rows(self, slot: int) -> Iterator[tuple[int, str, str | None, datetime, bytes]]:
+        """Yield raw_id, entity key, date (ISO text), capture time (UTC) and the payload of the rows of a slot."""
+        schema, name = self.raw_table.split(".")
+        query = sql.SQL(
+            "SELECT r.raw_id, r.entity_key, r.partition_date::text, r.captured_at, convert_to(r.data::text, 'UTF8') "
+            "FROM {} r JOIN quality.transform_work w USING (raw_id) WHERE w.worker = %s AND w.slot = %s"
+        ).format(sql.Identifier(schema, name))
+        connection = _connection(self.url)
+        with connection.transaction(), connection.cursor("work", binary=True) as cursor:
+            cursor.itersize = 8
+            cursor.execute(query, [self.worker, slot])
+            yield from cursor
+
+
+_connections: dict[str, psycopg.Connection[Any]] = {}
+
+
+def _connection(url: str) -> psycopg.Connection[Any]:
+    known = _connections.get(url)
+    if known is None or known.closed or known.broken:
+        known = _connections[url] = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
+    return known
+
+
 class RawFrame:
     """A DataFrame of the raw rows last put to work: raw_id BIGINT, entity_key STRING, partition_date DATE, captured_at
     TIMESTAMP, data STRING.
@@ -50,25 +87,32 @@ class RawFrame:
     def __init__(self, spark: SparkSession, postgres: Postgres, raw_table: str, slots: int) -> None:
         self._postgres = postgres
         self._worker = str(uuid.uuid4())
-        self._slots = slots
+        self.slots = slots
         with postgres.transaction() as connection:
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('quality.transform_work'))")
             connection.execute(_TABLE)
-        schema, name = raw_table.split(".")
+        self.reader = WorkReader(postgres.url, raw_table, self._worker)
+        """Reads the rows put to work without Spark, by slot."""
+        self._spark = spark
+
+    @cached_property
+    def frame(self) -> DataFrame:
+        """The rows put to work as a DataFrame."""
+        schema, name = self.reader.raw_table.split(".")
         query = (
             "(SELECT r.raw_id, r.entity_key, r.partition_date, r.captured_at, "
             "coalesce(w.data, r.data::text) AS data, w.slot "
             f'FROM "{schema}"."{name}" r '
             f"JOIN quality.transform_work w USING (raw_id) WHERE w.worker = '{self._worker}') work"
         )
-        options = jdbc_options(postgres.url)
-        self.frame: DataFrame = spark.read.jdbc(
-            options.pop("url"), query, predicates=[f"slot = {i}" for i in range(slots)], properties=options
-        ).select(*COLUMNS)
+        options, predicates = jdbc_options(self.reader.url), [f"slot = {i}" for i in range(self.slots)]
+        return self._spark.read.jdbc(options.pop("url"), query, predicates=predicates, properties=options).select(
+            *COLUMNS
+        )
 
     def put(self, raw_ids: Sequence[int], repaired: Mapping[int, bytes] | None = None) -> None:
         """Let the next action read these rows, with `repaired` payloads in the place of the stored ones."""
-        rows = [(i % self._slots, raw_id, (repaired or {}).get(raw_id)) for i, raw_id in enumerate(raw_ids)]
+        rows = [(i % self.slots, raw_id, (repaired or {}).get(raw_id)) for i, raw_id in enumerate(raw_ids)]
         with self._postgres.transaction() as connection:
             connection.execute("DELETE FROM quality.transform_work WHERE worker = %s", [self._worker])
             with connection.cursor().copy(

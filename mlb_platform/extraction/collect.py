@@ -18,6 +18,7 @@ from mlb_platform.extraction.project import (
     VALUES,
     Projection,
 )
+from mlb_platform.extraction.read_columns import read_columns
 from mlb_platform.extraction.schema import CORRUPT
 from mlb_platform.mapping.resolve import Column, ResolvedTarget
 from resources.sql_types import arrow_type
@@ -48,7 +49,7 @@ class TableRows:
     @property
     def columns(self) -> list[Column]:
         """Columns read row by row, in the order that misfits count them."""
-        return [c for c in self.target.columns if c.origin in ("path", "constant")]
+        return read_columns(self.target)
 
 
 def _members(structs: pa.StructArray) -> dict[str, pa.Array]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.repair import Misplaced, misplaced_parts
+from mlb_platform.extraction.walk_source import NotWalkable
+from mlb_platform.extraction.walked import walked_frame
 from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.paths import render_steps
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
@@ -72,15 +75,20 @@ class Extractor:
         if self._source is None:
             slots = max(2, self._spark.sparkContext.defaultParallelism)
             raw_table = self.mapping.config.source.raw_table
-            source = RawFrame(self._spark, self._postgres, raw_table, slots)
-            check_raw_frame(source.frame, raw_table)
-            self._source = source
+            self._source = RawFrame(self._spark, self._postgres, raw_table, slots)
         projection = Projection(self.mapping, thorough=thorough)
         if thorough not in self._frames:
-            frame = projection.collectable(projection.parse(self._source.frame))
-            self._frames[thorough] = frame.toArrow
+            self._frames[thorough] = self._planned(self._source, projection, thorough).toArrow
         self._source.put(raw_ids, repaired)
         return collect(projection, self._frames[thorough]())
+
+    def _planned(self, source: RawFrame, projection: Projection, thorough: bool) -> DataFrame:
+        """Return the job: quickly, documents are walked where the mapping allows; thoroughly, Spark parses them."""
+        if not thorough:
+            with suppress(NotWalkable):
+                return projection.of_walked(walked_frame(self._spark, source, self.mapping))
+        check_raw_frame(source.frame, source.reader.raw_table)
+        return projection.collectable(projection.parse(source.frame))
 
     def warm_up(self) -> None:
         """Plan both jobs, the quick and the thorough one, by computing nothing: where somebody waits for the first."""

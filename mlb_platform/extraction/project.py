@@ -9,6 +9,7 @@ from functools import cached_property
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from mlb_platform.extraction.read_columns import read_columns, settles
 from mlb_platform.extraction.rows import DOCUMENT, raw_rows_sql
 from mlb_platform.extraction.schema import CORRUPT, document_schema
 from mlb_platform.extraction.values import cast, literal, quote, spark_name
@@ -47,7 +48,7 @@ class TableProjection:
     @cached_property
     def read(self) -> list[Column]:
         """Columns read from the document or constant, row by row."""
-        return [c for c in self.target.columns if c.origin in ("path", "constant")]
+        return read_columns(self.target)
 
     @cached_property
     def computed(self) -> list[Column]:
@@ -58,15 +59,22 @@ class TableProjection:
     def _sql_by_name(self) -> dict[str, str]:
         names = {"entity": ENTITY, "partition": PARTITION, "technical": CAPTURED_AT, "raw": CAPTURED_AT}
         found = {c.name: names[c.origin] for c in self.target.columns if c.origin in names}
-        for c in self.read:
-            found[c.name] = f"b.v.`{c.name}`"
-            if c.field is not None and c.field.default is not None and has_default(c):
-                found[c.name] = f"IF(b.r.`{c.name}` IS NULL, {literal(c.field.default, c.type)}, b.v.`{c.name}`)"
+        found |= {c.name: self._read_sql(c) for c in self.read}
         for c in self.target.columns:
             if c.origin == "expression" and c.field is not None:
                 text = rename_columns(str(c.field.expression), found)
                 found[c.name] = f"try_cast({text} AS {spark_name(c.type)})"
         return found
+
+    def _read_sql(self, column: Column) -> str:
+        if has_default(column) and column.field is not None and column.field.default is not None:
+            default = literal(column.field.default, column.type)
+            return f"IF(b.r.`{column.name}` IS NULL, {default}, b.v.`{column.name}`)"
+        return f"b.v.`{column.name}`"
+
+    def _computed_cells(self) -> list[str]:
+        inner = ", ".join(f"{quote(c.name)}, {self._sql_by_name[c.name]}" for c in self.computed)
+        return [f"'{COMPUTED}', named_struct({inner})"] if inner else []
 
     def _misfit_tests(self) -> list[tuple[int, str, str]]:
         """(column number, column, condition that its value does not fit)."""
@@ -102,12 +110,9 @@ class TableProjection:
                 f"{quote(c.name)}, {text if c.origin == 'constant' else cast(text, c.type, pattern, self.thorough)}"
             )
         both = f"transform({raw}, r -> named_struct('r', r, 'v', named_struct({', '.join(casts)})))"
-        cells = [f"'{VALUES}', b.v"]
-        if self.computed:
-            inner = ", ".join(f"{quote(c.name)}, {self._sql_by_name[c.name]}" for c in self.computed)
-            cells.append(f"'{COMPUTED}', named_struct({inner})")
+        cells = [f"'{VALUES}', b.v", *self._computed_cells()]
         tests = self._misfit_tests()
-        settled = [test for test in tests if is_settled_at_once(self.read[test[0]])]
+        settled = [test for test in tests if settles(self.read[test[0]])]
         cells.append(f"'{MISFIT}', {' OR '.join(t[2] for t in tests if t not in settled) or 'false'}")
         if self.thorough or settled:
             cells.append(f"'{MISFITS}', {self._misfits(tests if self.thorough else settled)}")
@@ -120,14 +125,34 @@ class TableProjection:
         return f"{holder}.`{column.name}`"
 
 
+@dataclass(frozen=True)
+class WalkedProjection(TableProjection):
+    """How the rows of a table that were walked (`walk.py`) become what `TableProjection` gives: its values are there."""
+
+    array: str = ""
+    """The column that holds the rows: an array of (v: columns read[, s: settled misfits])."""
+
+    @cached_property
+    def computed(self) -> list[Column]:
+        """Columns that are expressions over those read."""
+        return [c for c in self.target.columns if c.origin == "expression"]
+
+    @cached_property
+    def rows_sql(self) -> str:
+        """SQL of all rows of the table in one document: an array of structs."""
+        cells = [f"'{VALUES}', b.v", *self._computed_cells(), f"'{MISFIT}', false"]
+        if any(map(settles, self.read)):
+            cells.append(f"'{MISFITS}', b.s")
+        cells.append(f"'{BROKEN}', {self._broken()}")
+        return f"transform({self.array}, b -> named_struct({', '.join(cells)}))"
+
+    def _read_sql(self, column: Column) -> str:
+        return f"b.v.`{column.name}`"
+
+
 def has_default(column: Column) -> bool:
     """Whether a column read from the document has a value for what is missing."""
     return column.origin == "path" and column.field is not None and column.field.default is not None
-
-
-def is_settled_at_once(column: Column) -> bool:
-    """Whether a value that does not fit a column is as expected there, and no other cast would take it."""
-    return column.field is not None and column.field.lenient and column.type.name == "NUMERIC"
 
 
 def parse_anchor(column: Column) -> str:
@@ -193,6 +218,15 @@ class Projection:
         """One row a document, one array column a table (t0, t1, …): all tables in one job."""
         arrays = [F.expr(t.rows_sql).alias(f"t{i}") for i, t in enumerate(self.tables)]
         return parsed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, CORRUPT, *arrays)
+
+    def of_walked(self, walked: DataFrame) -> DataFrame:
+        """Give what `collectable` gives, of documents that were walked (the columns of `Walk.schema`)."""
+        tables = [WalkedProjection(t.target, array=f"t{i}") for i, t in enumerate(self.tables)]
+        renamed = walked.withColumnsRenamed(
+            {"captured_at": CAPTURED_AT, "entity": ENTITY, "day": PARTITION, "odd": CORRUPT}
+        )
+        arrays = [F.expr(t.rows_sql).alias(t.array) for t in tables]
+        return renamed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, CORRUPT, *arrays)
 
     def frame(self, parsed: DataFrame, table: TableProjection) -> DataFrame:
         """One table as a DataFrame with the mapping's columns in order, lineage aside: the final select."""
