@@ -15,5 +15,5 @@ def materialize(ours: Ours, first: date, last: date) -> float:
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     started = time.perf_counter()
     for start in range(0, len(days), DATES_PER_RUN):
-        materialize_dates(ours.platform, MAPPING, dates=days[start : start + DATES_PER_RUN])
+        materialize_dates(ours.platform, MAPPING, ours.tables, dates=days[start : start + DATES_PER_RUN], aside=False)
     return time.perf_counter() - started

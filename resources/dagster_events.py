@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from dagster import (
@@ -21,13 +21,15 @@ from dagster import (
     DagsterInstance,
     EventLogEntry,
 )
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as _Target,
+)
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import serialize_value
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import replace
-from sqlalchemy import delete, tuple_
+from sqlalchemy import delete, select, tuple_
 
 CHUNK = 250
 """Verdicts a statement."""
@@ -42,22 +44,57 @@ def with_targets(instance: DagsterInstance, verdicts: Sequence[AssetCheckEvaluat
     for verdict in verdicts:
         if verdict.partition is not None:
             partitions[verdict.asset_key].add(verdict.partition)
-    targets: dict[tuple[AssetKey, str], AssetCheckEvaluationTargetMaterializationData] = {}
-    for key, wanted in partitions.items():
-        latest = instance.event_log_storage.get_latest_storage_id_by_partition(
-            key, DagsterEventType.ASSET_MATERIALIZATION, wanted
-        )
-        if latest:
-            asked = AssetRecordsFilter(asset_key=key, storage_ids=sorted(latest.values()))
-            for record in instance.fetch_materializations(asked, limit=len(latest)).records:
-                targets[key, str(record.partition_key)] = AssetCheckEvaluationTargetMaterializationData(
-                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
-                )
+    targets = _latest(instance, partitions)
     aimed = [
         replace(v, target_materialization_data=targets.get((v.asset_key, v.partition))) if v.partition else v
         for v in verdicts
     ]
     return sorted(aimed, key=lambda v: not v.passed)  # the UI's summary shows the last one: rather a failure
+
+
+def _latest(instance: DagsterInstance, partitions: Mapping[AssetKey, set[str]]) -> dict[tuple[AssetKey, str], _Target]:
+    """Return the latest materialization of each partition."""
+    storage = instance.event_log_storage
+    if isinstance(storage, PostgresEventLogStorage):
+        return _latest_at_once(storage, partitions)
+    targets: dict[tuple[AssetKey, str], _Target] = {}
+    for key, wanted in partitions.items():
+        latest = storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION, wanted)
+        if latest:
+            asked = AssetRecordsFilter(asset_key=key, storage_ids=sorted(latest.values()))
+            for record in instance.fetch_materializations(asked, limit=len(latest)).records:
+                targets[key, str(record.partition_key)] = _Target(
+                    storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+                )
+    return targets
+
+
+def _latest_at_once(
+    storage: PostgresEventLogStorage, partitions: Mapping[AssetKey, set[str]]
+) -> dict[tuple[AssetKey, str], _Target]:
+    """Return the same by one statement: Dagster asks four a table."""
+    if not partitions:
+        return {}
+    c = SqlEventLogStorageTable.c
+    keys = {key.to_string(): key for key in partitions}
+    query = (
+        select(c.asset_key, c.partition, c.id, c.run_id, c.timestamp)
+        .distinct(c.asset_key, c.partition)
+        .where(
+            c.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value,
+            c.asset_key.in_(keys),
+            c.partition.in_({p for wanted in partitions.values() for p in wanted}),
+        )
+        .order_by(c.asset_key, c.partition, c.id.desc())
+    )
+    with storage._connect() as connection:
+        rows = connection.execute(query).fetchall()
+    return {
+        (keys[row.asset_key], row.partition): _Target(
+            storage_id=row.id, run_id=row.run_id, timestamp=row.timestamp.replace(tzinfo=UTC).timestamp()
+        )
+        for row in rows
+    }
 
 
 def record_verdicts(

@@ -4,8 +4,9 @@ A partition range would record every date between the first and the last, with w
 notes each table and date as it is merged. What it does is what the assets do.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from types import TracebackType
@@ -39,6 +40,7 @@ from mlb_platform.extraction.plan import dates_of
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
+from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
@@ -77,6 +79,7 @@ class _Task:
     full: bool
     on_progress: Progress | None
     on_check: CheckProgress | None
+    aside: bool = True
     report: RunReport | None = None
     failure: _Failure = field(default_factory=_Failure)
 
@@ -112,12 +115,14 @@ class _Task:
             partial = set(work.report.dates) - whole
             found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial))
             if mapping.targets[0].name in tables:
-                found += evaluate_coverage(self.platform, mapping, days)
+                if self.aside:
+                    found += evaluate_coverage(self.platform, mapping, days)
                 found += evaluate_completeness(self.platform, mapping, days)
             found += evaluate_reconciliation(self.platform, mapping, tables, days)
             verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
-            reports.write(work.report, tables, days)
+            if self.aside:
+                reports.write(work.report, tables, days)
             if self.on_check is not None:
                 for verdict in verdicts:
                     self.on_check(verdict)
@@ -174,16 +179,92 @@ def _version_tags(code_version: str) -> dict[str, str]:
     return {"dagster/code_version": code_version}
 
 
-def _job(name: str, task: _Task) -> JobDefinition:
-    @op(name="merge_and_check")
-    def merge_and_check(context: OpExecutionContext) -> Iterator[Any]:
-        yield from task.run(context)
+@dataclass
+class _Aside:
+    """What is looked at once tables are merged and judged: their payloads, for some time."""
+
+    platform: Platform
+    mapping: ResolvedMapping
+    dates: Sequence[date | None]
+    seconds: float
+    on_check: CheckProgress | None
+    left: int = 0
+
+    def run(self, context: OpExecutionContext) -> Iterator[Any]:
+        """Give the coverage verdicts of as many dates as there is time for, at least one."""
+        started, found = time.perf_counter(), []
+        for verdict in evaluate_coverage(self.platform, self.mapping, self.dates):
+            found.append(verdict)
+            if time.perf_counter() - started >= self.seconds:
+                break
+        self.left = len(self.dates) - len(found)
+        verdicts = with_targets(context.instance, found)
+        record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
+        for verdict in verdicts if self.on_check is not None else ():
+            self.on_check(verdict)
+        yield Output(None)
+
+
+def look_aside(
+    platform: Platform,
+    mapping: str,
+    tables: Sequence[str] | None,
+    dates: Sequence[date],
+    seconds: float,
+    *,
+    on_check: CheckProgress | None = None,
+    instance: DagsterInstance | None = None,
+) -> int:
+    """Look at the payloads of dates that were materialized with `aside=False`, and make their tables' quality reports.
+
+    Takes about `seconds`, but looks at one date at least; a run of its own records the verdicts. Returns how many dates
+    were not looked at: the next run, the check in Dagster and `mlb mapping drift` go on with them.
+    """
+    transformation = platform.transformation(mapping, list(tables) if tables is not None else None)
+    stores, resolved, settings = transformation.stores, transformation.mapping, platform.settings
+    started = time.perf_counter()
+    days: list[date | None] = [*sorted(dates)] if resolved.partition else [None]
+    if not days:
+        return 0
+    looked_at = days if resolved.targets[0].name in transformation.tables else []
+    aside = _Aside(platform, resolved, looked_at, seconds / 2, on_check)
+    with _opened(platform, instance) as opened:
+        result = _execute(
+            _job(f"{python_name(resolved)}_payloads", "look_at_payloads", aside.run), opened, {"mapping": mapping}
+        )
+    if not result.success:
+        raise _failed(None, mapping, result)
+    writer = ReportWriter(stores, settings.lake, settings.quality_reports, resolved)
+    wanted = {(table, day) for table in transformation.tables for day in days}
+    for _ in writer.catch_up([m for m in writer.missing() if m in wanted]):
+        if time.perf_counter() - started >= seconds:
+            break
+    return aside.left
+
+
+def _job(name: str, op_name: str, run: Callable[[OpExecutionContext], Iterator[Any]]) -> JobDefinition:
+    @op(name=op_name)
+    def work(context: OpExecutionContext) -> Iterator[Any]:
+        yield from run(context)
 
     @job(name=f"command_{name}")
     def command() -> None:
-        merge_and_check()
+        work()
 
     return command
+
+
+def _opened(platform: Platform, instance: DagsterInstance | None) -> AbstractContextManager[DagsterInstance]:
+    return nullcontext(instance) if instance is not None else open_instance(platform.settings, platform.postgres)
+
+
+def _execute(job: JobDefinition, instance: DagsterInstance, tags: Mapping[str, str]) -> ExecuteInProcessResult:
+    return job.execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        tags=dict(tags),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
 
 
 def materialize_dates(
@@ -197,30 +278,26 @@ def materialize_dates(
     *,
     on_check: CheckProgress | None = None,
     instance: DagsterInstance | None = None,
+    aside: bool = True,
 ) -> RunReport:
     """Materialize dates, or the entities given, in one Dagster run in this process, and return what was done.
 
     `dates` should be at most `DATES_PER_RUN`, and only those with work: each is recorded. With `entities` the dates are
     those their rows lie under; a date of which other entities exist is observed rather than materialized. `tables`:
     None is all. `on_progress` is called after every table, `on_check` with every verdict. `instance`: None opens the
-    platform's for this call. Raises RunFailed, or the PlatformError that ended it.
+    platform's for this call. Without `aside` payloads are not looked at for what no mapping takes, and no quality
+    reports are made: `look_aside` does both, so that tables do not wait for it. Raises RunFailed, or the PlatformError
+    that ended it.
     """
     transformation = platform.transformation(mapping, tables)
-    task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check)
+    task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check, aside)
     config = transformation.mapping
     tags = {"mapping": mapping, "tables": "all" if tables is None else ", ".join(tables)}
     tags |= {"dates": _span(task.dates)} if entities is None else {"entities": ", ".join(entities)[:200]}
-    with ExitStack() as stack:
-        if instance is None:
-            instance = stack.enter_context(open_instance(platform.settings, platform.postgres))
-        result = _job(python_name(config), task).execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            tags=tags,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+    with _opened(platform, instance) as opened:
+        result = _execute(_job(python_name(config), "merge_and_check", task.run), opened, tags)
     if not result.success:
-        raise _failed(task, mapping, result)
+        raise _failed(task.failure.error, mapping, result)
     assert task.report is not None
     return task.report
 
@@ -231,9 +308,8 @@ def _span(dates: Sequence[date]) -> str:
     return f"{len(dates)} from {dates[0]} to {dates[-1]}"
 
 
-def _failed(task: _Task, mapping: str, result: ExecuteInProcessResult) -> BaseException:
+def _failed(error: BaseException | None, mapping: str, result: ExecuteInProcessResult) -> BaseException:
     """Return what to raise for a failed run: the platform's own error as it is, any other with the run to look at."""
-    error = task.failure.error
     if isinstance(error, PlatformError | KeyboardInterrupt):
         return error
     failures = [e.step_failure_data.error_display_string for e in result.all_events if e.is_step_failure]

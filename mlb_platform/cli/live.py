@@ -160,8 +160,9 @@ class _HandOver:
             there = sorted({r.entity_key for r in self._made.raw.rows(table, entity_keys=game_pks)})
             if there:
                 report = materialize_dates(
-                    self._made, name, entities=there, on_progress=lambda _: self._turns.wait(), instance=self._instance
-                )
+                    self._made, name, entities=there, on_progress=lambda _: self._turns.wait(),
+                    instance=self._instance, aside=False,
+                )  # fmt: skip
                 self.held += len(report.held)
                 merged += len(report.tables)
         games = many(len(game_pks), "game")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ALL = "all"
 DEFAULT = "game/live_game_v1"
 DATES_A_RUN = 30
+ASIDE_SHARE, ASIDE_LEAST = 0.05, 2.0
+"""Payloads are looked at, and quality reports made, for this share of the time, but for so many seconds at least."""
 GAMES_FOR_A_QUICK_START = 300
 """Beyond this, Spark starts slower and runs faster."""
 
@@ -202,7 +204,7 @@ def _run(
     made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, verdicts: list[AssetCheckEvaluation]
 ) -> RunReport:
     """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
-    from mlb_platform.assets.command import materialize_dates
+    from mlb_platform.assets.command import look_aside, materialize_dates
     from mlb_platform.extraction.report import RunReport, TableReport
 
     check_spark(made)
@@ -227,15 +229,19 @@ def _run(
         bar.update(0, f"{size}, parsing in Spark")
         for chunk in chunks:
             done = materialize_dates(
-                made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress, on_check=on_check
-            )
+                made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress,
+                on_check=on_check, aside=False,
+            )  # fmt: skip
             total.merge(done)
         if alone:
             done = materialize_dates(
                 made, mapping.name, asked.tables, entities=alone, full=asked.full, on_progress=on_progress,
-                on_check=on_check,
+                on_check=on_check, aside=False,
             )  # fmt: skip
             total.merge(done)
+        bar.update(merged, f"{size}, looking at payloads")
+        seconds = max(ASIDE_LEAST, ASIDE_SHARE * bar.seconds)
+        look_aside(made, mapping.name, asked.tables, total.dates, seconds, on_check=on_check)
         total.seconds["wall"] += bar.seconds
     return total
 

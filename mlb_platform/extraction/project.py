@@ -127,7 +127,7 @@ class TableProjection:
 
 @dataclass(frozen=True)
 class WalkedProjection(TableProjection):
-    """How the rows of a table that were walked (`walk.py`) become what `TableProjection` gives: its values are there."""
+    """How rows of a table that were walked (`walk.py`) become what `TableProjection` gives: their values are there."""
 
     array: str = ""
     """The column that holds the rows: an array of (v: columns read[, s: settled misfits])."""

@@ -121,8 +121,8 @@ class Walk:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns: raw_id, captured_at (UTC), entity, day, odd, and t0, t1, …: arrays of (v: columns read[, s: settled])."""
-        entity, day = (maker_type for _, maker_type, _ in self._own)
+        """Columns raw_id, captured_at (UTC), entity, day, odd, t0, t1, …: arrays of (v: columns read[, s: misfits])."""
+        entity, day = (kind for _, kind, _ in self._own)
         fixed = [("raw_id", pa.int64()), ("captured_at", pa.timestamp("us", tz="UTC")), ("entity", entity),
                  ("day", day), ("odd", pa.bool_())]  # fmt: skip
         arrays = [(f"t{n}", pa.list_(self._row_type(t))) for n, t in enumerate(self._tables)]
@@ -160,10 +160,10 @@ class Walk:
                 self._check(document)
                 own.append(
                     tuple(read(document, given) for (read, _, _), given in zip(self._own, (entity, day), strict=True))
-                )  # type: ignore[arg-type]
+                )
                 for walk, found in zip(self._walks, rows, strict=True):
                     walk(document, found.append)
-            except (Odd, orjson.JSONDecodeError):
+            except (Odd, orjson.JSONDecodeError, AttributeError, TypeError):  # of another kind below a JSONB column
                 odd.add(n)
                 own[n:] = [(None, None)]
                 for found, until in zip(rows, ends, strict=True):

@@ -1,7 +1,7 @@
 """Python source of the functions that walk one parsed document for its rows, generated from a mapping.
 
-`check(d)` raises Odd where a part is of another kind than the mapping reads; after it, `walk_N(d, add)` calls `add` with
-a tuple a row of table N: the values of its columns as JSON has them. It says what `rows.py` says in Spark SQL.
+`check(d)` raises Odd where a part is of another kind than the mapping reads; after it, `walk_N(d, add)` calls `add`
+with a tuple a row of table N: the values of its columns as JSON has them. It says what `rows.py` says in Spark SQL.
 """
 
 from __future__ import annotations
