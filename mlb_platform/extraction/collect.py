@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -42,7 +43,8 @@ class TableRows:
 
     target: ResolvedTarget
     rows: pa.Table
-    misfit: pa.BooleanArray
+    misfit: pa.BooleanArray | None
+    """None: no row has one that needs a second look."""
     broken: pa.Int64Array
     misfits: pa.ListArray | None = None
 
@@ -52,31 +54,42 @@ class TableRows:
         return read_columns(self.target)
 
 
-def _members(structs: pa.StructArray) -> dict[str, pa.Array]:
+def members_of(structs: pa.StructArray) -> dict[str, pa.Array]:
+    """Return the members of a struct by name; NULL where the struct is."""
     return dict(zip((f.name for f in structs.type), structs.flatten(), strict=True))
 
 
 def _flatten(collected: pa.Table, index: int, target: ResolvedTarget) -> TableRows:
     lists = collected.column(f"t{index}").combine_chunks()
-    structs = lists.flatten()
+    members = members_of(lists.flatten())
+    cells = members_of(members[VALUES]) | (members_of(members[COMPUTED]) if COMPUTED in members else {})
+    of_document = collected.select(["raw_id", CAPTURED_AT, ENTITY, PARTITION])
+    return TableRows(
+        target, rows_of(target, of_document, lists, cells), members[MISFIT], members[BROKEN], members.get(MISFITS)
+    )
+
+
+def rows_of(
+    target: ResolvedTarget, of_document: pa.Table, lists: pa.ListArray, cells: Mapping[str, pa.Array]
+) -> pa.Table:
+    """Return the rows of one table: `_raw_id` and its columns; `cells` are those that lie in the flattened `lists`.
+
+    `of_document` has raw id, capture time, entity key and date of each document, in this order.
+    """
     parents = pc.list_parent_indices(lists)
-    members = _members(structs)
-    cells = _members(members[VALUES]) | (_members(members[COMPUTED]) if COMPUTED in members else {})
-
-    def of_document(name: str) -> pa.Array:
-        return collected.column(name).take(parents)
-
-    arrays: dict[str, pa.Array] = {RAW_ID: of_document("raw_id")}
+    raw_id, captured_at, entity, day = (column.take(parents) for column in of_document.columns)
+    arrays: dict[str, pa.Array] = {RAW_ID: raw_id}
     for c in target.columns:
+        kind = arrow_type(str(c.type))
         if c.origin == "entity":
-            arrays[c.name] = of_document(ENTITY).cast(arrow_type(str(c.type)))
+            arrays[c.name] = entity.cast(kind)
         elif c.origin == "partition":
-            arrays[c.name] = of_document(PARTITION).cast(arrow_type(str(c.type)))
+            arrays[c.name] = day.cast(kind)
         elif c.name == "source_captured_at" or c.origin == "raw":
-            arrays[c.name] = of_document(CAPTURED_AT)
+            arrays[c.name] = captured_at
         elif c.name in cells:
-            arrays[c.name] = cells[c.name].cast(arrow_type(str(c.type)))
-    return TableRows(target, pa.table(arrays), members[MISFIT], members[BROKEN], members.get(MISFITS))
+            arrays[c.name] = cells[c.name] if cells[c.name].type == kind else cells[c.name].cast(kind)
+    return pa.table(arrays)
 
 
 def collect(projection: Projection, collected: pa.Table) -> tuple[list[Document], list[TableRows]]:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.repair import Misplaced, misplaced_parts
 from mlb_platform.extraction.walk_source import NotWalkable
-from mlb_platform.extraction.walked import walked_frame
+from mlb_platform.extraction.walked import WalkedJob
 from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.paths import render_steps
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
@@ -28,6 +28,9 @@ from mlb_platform.quality.judge import Judge, collapse
 from mlb_platform.quality.rules import row_rules
 from resources.postgres import Postgres
 from resources.raw_frames import RawFrame
+
+Job = Callable[[], tuple[list[Document], list[TableRows]]]
+"""Computes the raw rows put to work: what each document says of itself, and the rows of each table."""
 
 STRUCTURE = "structure"
 """The rule that an array stands for an array and an object for an object."""
@@ -63,7 +66,7 @@ class Extractor:
         self.tables = list(tables)
         self.mapping = dataclasses.replace(mapping, targets=tuple(mapping.by_name[t] for t in tables))
         self._source: RawFrame | None = None
-        self._frames: dict[bool, Callable[[], pa.Table]] = {}
+        self._jobs: dict[bool, Job] = {}
         self._tree = document_tree(self.mapping)
         self._paths = column_paths(self.mapping)
         self.contracts = {t.name: compile_contract(generate_avro_schema(t)) for t in self.mapping.targets}
@@ -76,19 +79,20 @@ class Extractor:
             slots = max(2, self._spark.sparkContext.defaultParallelism)
             raw_table = self.mapping.config.source.raw_table
             self._source = RawFrame(self._spark, self._postgres, raw_table, slots)
-        projection = Projection(self.mapping, thorough=thorough)
-        if thorough not in self._frames:
-            self._frames[thorough] = self._planned(self._source, projection, thorough).toArrow
+        if thorough not in self._jobs:
+            self._jobs[thorough] = self._planned(self._source, thorough)
         self._source.put(raw_ids, repaired)
-        return collect(projection, self._frames[thorough]())
+        return self._jobs[thorough]()
 
-    def _planned(self, source: RawFrame, projection: Projection, thorough: bool) -> DataFrame:
+    def _planned(self, source: RawFrame, thorough: bool) -> Job:
         """Return the job: quickly, documents are walked where the mapping allows; thoroughly, Spark parses them."""
         if not thorough:
             with suppress(NotWalkable):
-                return projection.of_walked(walked_frame(self._spark, source, self.mapping))
+                return WalkedJob(self._spark, source, self.mapping).run
         check_raw_frame(source.frame, source.reader.raw_table)
-        return projection.collectable(projection.parse(source.frame))
+        projection = Projection(self.mapping, thorough=thorough)
+        frame = projection.collectable(projection.parse(source.frame))
+        return lambda: collect(projection, frame.toArrow())
 
     def warm_up(self) -> None:
         """Plan both jobs, the quick and the thorough one, by computing nothing: where somebody waits for the first."""
@@ -220,6 +224,8 @@ def _suspects(documents: Sequence[Document], tables: Sequence[TableRows]) -> lis
     """Captures that need a second look: unexpected structure, a value that does not fit, a text that may be JSON."""
     found = {d.raw_id for d in documents if d.corrupt}
     for t in tables:
+        if t.misfit is None:  # walked: what needs a second look has no rows and is told as corrupt
+            continue
         masks = [pc.fill_null(t.misfit, False)]
         for c in t.columns:
             if c.type.is_text and c.origin == "path" and t.rows.num_rows:
@@ -237,7 +243,7 @@ def _put_together(quick: TableRows, thorough: TableRows, replaced: Sequence[int]
     return TableRows(
         quick.target,
         pa.concat_tables([quick.rows.filter(keep), thorough.rows]),
-        pa.concat_arrays([quick.misfit.filter(keep), thorough.misfit]),
+        None,
         pa.concat_arrays([quick.broken.filter(keep), thorough.broken]),
     )
 

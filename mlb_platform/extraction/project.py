@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from pyspark.sql import DataFrame
@@ -13,6 +13,7 @@ from mlb_platform.extraction.read_columns import read_columns, settles
 from mlb_platform.extraction.rows import DOCUMENT, raw_rows_sql
 from mlb_platform.extraction.schema import CORRUPT, document_schema
 from mlb_platform.extraction.values import cast, literal, quote, spark_name
+from mlb_platform.extraction.walk_rules import RowJudge
 from mlb_platform.mapping.models import InheritedColumn
 from mlb_platform.mapping.paths import parse_path
 from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget, path_list
@@ -127,27 +128,37 @@ class TableProjection:
 
 @dataclass(frozen=True)
 class WalkedProjection(TableProjection):
-    """How rows of a table that were walked (`walk.py`) become what `TableProjection` gives: their values are there."""
+    """What Spark says of rows that were walked (`walk.py`): computed columns, and the rules that are left to it."""
 
-    array: str = ""
-    """The column that holds the rows: an array of (v: columns read[, s: settled misfits])."""
+    judge: RowJudge = field(kw_only=True)
+    array: str = field(kw_only=True)
+    """The column that holds what it needs of the rows: an array of structs."""
 
     @cached_property
     def computed(self) -> list[Column]:
         """Columns that are expressions over those read."""
-        return [c for c in self.target.columns if c.origin == "expression"]
+        return self.judge.computed
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether it is said of each row; otherwise of the document, and of each of its rows."""
+        return bool(self.judge.needed)
 
     @cached_property
-    def rows_sql(self) -> str:
-        """SQL of all rows of the table in one document: an array of structs."""
-        cells = [f"'{VALUES}', b.v", *self._computed_cells(), f"'{MISFIT}', false"]
-        if any(map(settles, self.read)):
-            cells.append(f"'{MISFITS}', b.s")
-        cells.append(f"'{BROKEN}', {self._broken()}")
-        return f"transform({self.array}, b -> named_struct({', '.join(cells)}))"
+    def told_sql(self) -> str:
+        """SQL of it: an array of (e: computed, broken: bits), or the bits alone; empty where nothing is to be said."""
+        bits = [
+            f"IF(coalesce({rename_columns(sql, self._sql_by_name)}, true), 0L, {1 << bit}L)"
+            for bit, sql in self.judge.for_spark
+        ]
+        broken = " + ".join(bits) or "0L"
+        if self.needs_rows:
+            cells = [*self._computed_cells(), f"'{BROKEN}', {broken}"]
+            return f"transform({self.array}, b -> named_struct({', '.join(cells)}))"
+        return broken if bits else ""
 
     def _read_sql(self, column: Column) -> str:
-        return f"b.v.`{column.name}`"
+        return f"b.`{column.name}`"
 
 
 def has_default(column: Column) -> bool:
@@ -218,15 +229,6 @@ class Projection:
         """One row a document, one array column a table (t0, t1, …): all tables in one job."""
         arrays = [F.expr(t.rows_sql).alias(f"t{i}") for i, t in enumerate(self.tables)]
         return parsed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, CORRUPT, *arrays)
-
-    def of_walked(self, walked: DataFrame) -> DataFrame:
-        """Give what `collectable` gives, of documents that were walked (the columns of `Walk.schema`)."""
-        tables = [WalkedProjection(t.target, array=f"t{i}") for i, t in enumerate(self.tables)]
-        renamed = walked.withColumnsRenamed(
-            {"captured_at": CAPTURED_AT, "entity": ENTITY, "day": PARTITION, "odd": CORRUPT}
-        )
-        arrays = [F.expr(t.rows_sql).alias(t.array) for t in tables]
-        return renamed.select("raw_id", CAPTURED_AT, ENTITY, PARTITION, CORRUPT, *arrays)
 
     def frame(self, parsed: DataFrame, table: TableProjection) -> DataFrame:
         """One table as a DataFrame with the mapping's columns in order, lineage aside: the final select."""

@@ -19,6 +19,7 @@ import orjson
 import pyarrow as pa
 
 from mlb_platform.extraction.read_columns import read_columns, settles
+from mlb_platform.extraction.walk_rules import RowJudge
 from mlb_platform.extraction.walk_source import walk_source
 from mlb_platform.extraction.walk_values import Made, Maker, maker
 from mlb_platform.mapping.paths import parse_path
@@ -92,19 +93,25 @@ _NAMES: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class _Table:
-    """What the rows of one table are made with: a maker a column, and their Arrow type."""
+class WalkedTable:
+    """What the rows of one table are made with: a maker a column, their Arrow type, and the rules over one row."""
 
     makers: tuple[Maker, ...]
     type: pa.StructType
     settles: bool
+    judge: RowJudge
+
+    @property
+    def row(self) -> pa.StructType:
+        """Type of a row: v: columns read, b: bits of broken rules[, s: values that did not fit]."""
+        return pa.struct([("v", self.type), ("b", pa.int64()), *([("s", SETTLED)] if self.settles else [])])
 
 
-def _table(target: ResolvedTarget) -> _Table:
+def _table(target: ResolvedTarget) -> WalkedTable:
     columns = read_columns(target)
     makers = [maker(c.type, c.field.format if c.field else None, settles(c)) for c in columns]
     kind = pa.struct([(c.name, arrow_type(str(c.type))) for c in columns])
-    return _Table(tuple(makers), kind, any(map(settles, columns)))
+    return WalkedTable(tuple(makers), kind, any(map(settles, columns)), RowJudge(target))
 
 
 class Walk:
@@ -116,21 +123,16 @@ class Walk:
         exec(compile(walk_source(mapping, read_columns), f"<walk of {mapping.name}>", "exec"), names)  # noqa: S102
         self._check: Callable[[Any], None] = names["check"]
         self._walks: list[Callable[[Any, Any], None]] = [names[f"walk_{n}"] for n in range(len(mapping.targets))]
-        self._tables = [_table(target) for target in mapping.targets]
+        self.tables = [_table(target) for target in mapping.targets]
         self._own = [_own(c, mapping) for c in (mapping.entity_key, mapping.partition)]
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns raw_id, captured_at (UTC), entity, day, odd, t0, t1, …: arrays of (v: columns read[, s: misfits])."""
+        """Columns raw_id, captured_at (UTC), entity, day, odd, and t0, t1, …: arrays of the rows of each table."""
         entity, day = (kind for _, kind, _ in self._own)
         fixed = [("raw_id", pa.int64()), ("captured_at", pa.timestamp("us", tz="UTC")), ("entity", entity),
                  ("day", day), ("odd", pa.bool_())]  # fmt: skip
-        arrays = [(f"t{n}", pa.list_(self._row_type(t))) for n, t in enumerate(self._tables)]
-        return pa.schema([*fixed, *arrays])
-
-    @staticmethod
-    def _row_type(table: _Table) -> pa.StructType:
-        return pa.struct([("v", table.type), *([("s", SETTLED)] if table.settles else [])])
+        return pa.schema([*fixed, *((f"t{n}", pa.list_(t.row)) for n, t in enumerate(self.tables))])
 
     def batches(self, documents: Iterable[Sequence[Any]]) -> Iterator[pa.RecordBatch]:
         """Walk documents (raw_id, entity key, date, capture time, bytes of JSON) and give the rows, some at a time."""
@@ -149,45 +151,46 @@ class Walk:
             if collecting:
                 gc.enable()
 
-    def _batch(self, documents: list[Sequence[Any]]) -> pa.RecordBatch:
-        rows: list[list[tuple[Any, ...]]] = [[] for _ in self._tables]
-        ends: list[list[int]] = [[] for _ in self._tables]
-        odd: set[int] = set()
-        own: list[tuple[Any, Any]] = []
+    def _batch(self, documents: list[Sequence[Any]], known_odd: frozenset[int] = frozenset()) -> pa.RecordBatch:
+        rows: list[list[tuple[Any, ...]]] = [[] for _ in self.tables]
+        ends: list[list[int]] = [[] for _ in self.tables]
+        odd, own = set(known_odd), list[tuple[Any, ...]]()
         for n, (_, entity, day, _, data) in enumerate(documents):
-            try:
-                document = orjson.loads(data)
-                self._check(document)
-                own.append(
-                    tuple(read(document, given) for (read, _, _), given in zip(self._own, (entity, day), strict=True))
-                )
-                for walk, found in zip(self._walks, rows, strict=True):
-                    walk(document, found.append)
-            except (Odd, orjson.JSONDecodeError, AttributeError, TypeError):  # of another kind below a JSONB column
+            found = self._walk(data, (entity, day), rows) if n not in odd else None
+            if found is None:
                 odd.add(n)
-                own[n:] = [(None, None)]
-                for found, until in zip(rows, ends, strict=True):
-                    del found[until[-1] if until else 0 :]
-            for found, until in zip(rows, ends, strict=True):
-                until.append(len(found))
-        made = [
-            [m(v) for m, v in zip(t.makers, _columns(r, len(t.makers)), strict=True)]
-            for t, r in zip(self._tables, rows, strict=True)
-        ]
-        owned = [make([pair[i] for pair in own]) for i, (_, _, make) in enumerate(self._own)]
-        late = {n for m in owned for n in m.odd}
+                for of_table, until in zip(rows, ends, strict=True):
+                    del of_table[until[-1] if until else 0 :]
+            own.append(found or (None, None))
+            for of_table, until in zip(rows, ends, strict=True):
+                until.append(len(of_table))
+        made = [_made(table, of_table) for table, of_table in zip(self.tables, rows, strict=True)]
+        owned = [make([values[i] for values in own]) for i, (_, _, make) in enumerate(self._own)]
+        late = {n for column in owned for n in column.odd}
         for columns, until in zip(made, ends, strict=True):
-            wrong = sorted({row for m in columns for row in m.odd})
+            wrong = sorted({row for column in columns for row in column.odd})
             late |= set(np.searchsorted(until, wrong, side="right").tolist())
-        if late:
-            bad = odd | late
-            return self._without(documents, bad)
+        if late:  # its rows are among the others': once more, without it
+            return self._batch(documents, frozenset(odd | late))
         return self._assembled(documents, odd, owned, made, ends)
 
-    def _without(self, documents: list[Sequence[Any]], odd: set[int]) -> pa.RecordBatch:
-        """Walk again without the documents that turned out odd, which are told as such."""
-        blank = [d if n not in odd else (*d[:4], b"") for n, d in enumerate(documents)]
-        return self._batch(blank)
+    def _walk(self, data: bytes, given: Sequence[Any], rows: list[list[tuple[Any, ...]]]) -> tuple[Any, ...] | None:
+        """Add the rows of a document and return its key and date; None where it is odd: what was added has to go."""
+        try:
+            document = orjson.loads(data)
+            self._check(document)
+            own = tuple(read(document, value) for (read, _, _), value in zip(self._own, given, strict=True))
+            for walk, found in zip(self._walks, rows, strict=True):
+                walk(document, found.append)
+        except (
+            Odd,
+            orjson.JSONDecodeError,
+            AttributeError,
+            TypeError,
+        ):  # the last two: another kind below a JSONB column
+            return None
+        complete = self._mapping.per_element or None not in own[: 1 if self._mapping.partition is None else 2]
+        return own if complete else None
 
     def _assembled(
         self, documents: list[Sequence[Any]], odd: set[int], owned: list[Made], made: list[list[Made]],
@@ -196,21 +199,23 @@ class Walk:
         columns = [
             pa.array([d[0] for d in documents], pa.int64()),
             pa.array([d[3] for d in documents], pa.timestamp("us", tz="UTC")),
-            *(m.array for m in owned),
+            *(column.array for column in owned),
             pa.array([n in odd for n in range(len(documents))]),
         ]
-        for table, cells, until in zip(self._tables, made, ends, strict=True):
-            values = pa.StructArray.from_arrays([m.array for m in cells], fields=list(table.type))
-            parts = [values]
+        for table, cells, until in zip(self.tables, made, ends, strict=True):
+            arrays = [column.array for column in cells]
+            values = pa.StructArray.from_arrays(arrays, fields=list(table.type))
+            parts = [values, table.judge.broken(arrays, until[-1])]
             if table.settles:
                 parts.append(_settled(cells, until[-1]))
-            row = pa.StructArray.from_arrays(parts, fields=list(self._row_type(table)))
+            row = pa.StructArray.from_arrays(parts, fields=list(table.row))
             columns.append(pa.ListArray.from_arrays(pa.array([0, *until], pa.int32()), row))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
-def _columns(rows: list[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+def _made(table: WalkedTable, rows: list[tuple[Any, ...]]) -> list[Made]:
+    columns = zip(*rows, strict=True) if rows else ((),) * len(table.makers)
+    return [make(values) for make, values in zip(table.makers, columns, strict=True)]
 
 
 def _settled(cells: list[Made], rows: int) -> pa.ListArray:

@@ -1,4 +1,8 @@
-"""The walk as a Spark job: a task a slot reads its raw rows from PostgreSQL, walks them, and gives them as Arrow."""
+"""The walk as a Spark job: a task a slot reads its raw rows from PostgreSQL, walks them, and gives them as Arrow.
+
+Rows go to the driver as the Arrow batch they were made as, one binary value for some documents; Spark gets beside it
+only what its expressions need, and gives the columns that are computed and the rules that are broken.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +11,86 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from mlb_platform.extraction.read_columns import read_columns, settles
+from mlb_platform.extraction.collect import Document, TableRows, members_of, rows_of
+from mlb_platform.extraction.project import BROKEN, CAPTURED_AT, COMPUTED, ENTITY, PARTITION, WalkedProjection
 from mlb_platform.extraction.values import spark_name
 from mlb_platform.extraction.walk import Walk
-from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.mapping.types import parse_type
 from resources.raw_frames import RawFrame, WorkReader
+from resources.sql_types import arrow_type
+
+BATCH = "batch"
 
 
-def walked_frame(spark: SparkSession, source: RawFrame, mapping: ResolvedMapping) -> DataFrame:
-    """Return the rows of all tables of the raw rows put to work in `source`: the columns of `Walk.schema`.
+class WalkedJob:
+    """The job over the raw rows put to work in a frame. Raises NotWalkable where Spark SQL has to do it."""
 
-    Raises NotWalkable where Spark SQL has to do it.
-    """
-    Walk(mapping)
-    slots = spark.range(0, source.slots, 1, source.slots)
-    return slots.mapInArrow(_task(source.reader, pickle.dumps(mapping)), _schema(mapping))
+    def __init__(self, spark: SparkSession, source: RawFrame, mapping: ResolvedMapping) -> None:
+        self._walk = Walk(mapping)
+        self._mapping = mapping
+        slots = spark.range(0, source.slots, 1, source.slots)
+        walked = slots.mapInArrow(_task(source.reader, pickle.dumps(mapping)), self._schema())
+        self._tables = [
+            WalkedProjection(t, judge=w.judge, array=f"n{n}")
+            for n, (t, w) in enumerate(zip(mapping.targets, self._walk.tables, strict=True))
+        ]
+        told = [F.expr(sql).alias(f"n{n}") for n, t in enumerate(self._tables) if (sql := t.told_sql)]
+        self._frame: DataFrame = walked.select("raw_id", BATCH, *told)
 
+    def _schema(self) -> str:
+        day = self._mapping.partition.type if self._mapping.partition else "DATE"
+        own = [
+            f"{n} {spark_name(parse_type(t))}" for n, t in ((ENTITY, self._mapping.entity_key.type), (PARTITION, day))
+        ]
+        needed = []
+        for n, (target, table) in enumerate(zip(self._mapping.targets, self._walk.tables, strict=True)):
+            if table.judge.needed:
+                cells = (f"`{name}`: {spark_name(target.by_name[name].type)}" for name in table.judge.needed)
+                needed.append(f"n{n} ARRAY<STRUCT<{', '.join(cells)}>>")
+        return ", ".join(["raw_id BIGINT", f"{CAPTURED_AT} TIMESTAMP", *own, f"{BATCH} BINARY", *needed])
 
-def _schema(mapping: ResolvedMapping) -> str:
-    day = mapping.partition.type if mapping.partition else "DATE"
-    own = [f"{n} {spark_name(parse_type(t))}" for n, t in (("entity", mapping.entity_key.type), ("day", day))]
-    arrays = [f"t{n} ARRAY<STRUCT<{_row(target)}>>" for n, target in enumerate(mapping.targets)]
-    return ", ".join(["raw_id BIGINT", "captured_at TIMESTAMP", *own, "odd BOOLEAN", *arrays])
+    def run(self) -> tuple[list[Document], list[TableRows]]:
+        """Compute, and return what each document says of itself and the rows of each table."""
+        told = self._frame.toArrow()
+        batches = [batch for body in told.column(BATCH).drop_null().to_pylist() for batch in pa.ipc.open_stream(body)]
+        walked = pa.Table.from_batches(batches, self._walk.schema)
+        names = ("raw_id", "entity", "day", "odd")
+        documents = [Document(*v) for v in zip(*(walked.column(n).to_pylist() for n in names), strict=True)]
+        return documents, [self._rows(n, walked, told) for n in range(len(self._tables))]
 
-
-def _row(target: ResolvedTarget) -> str:
-    columns = read_columns(target)
-    values = f"v: STRUCT<{', '.join(f'`{c.name}`: {spark_name(c.type)}' for c in columns)}>"
-    return values + (", s: ARRAY<STRUCT<c: INT, v: STRING>>" if any(map(settles, columns)) else "")
+    def _rows(self, number: int, walked: pa.Table, told: pa.Table) -> TableRows:
+        projection = self._tables[number]
+        lists = walked.column(f"t{number}").combine_chunks()
+        row = members_of(lists.flatten())
+        cells, broken, of_table = members_of(row["v"]), row["b"], projection.told_sql
+        if of_table and len(broken):
+            answers = told.column(f"n{number}").combine_chunks()
+            if projection.needs_rows:
+                found = members_of(answers.flatten())
+                cells |= members_of(found[COMPUTED]) if COMPUTED in found else {}
+                answers = found[BROKEN]
+            else:
+                answers = answers.take(pc.list_parent_indices(lists))
+            broken = pc.bit_wise_or(broken, answers)
+        elif of_table:
+            cells |= {c.name: pa.nulls(0, arrow_type(str(c.type))) for c in projection.computed}
+        of_document = walked.select(["raw_id", "captured_at", "entity", "day"])
+        rows = rows_of(projection.target, of_document, lists, cells)
+        return TableRows(projection.target, rows, None, broken, row.get("s"))
 
 
 def _task(reader: WorkReader, mapping: bytes) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(slots: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        walk = _walk_of(mapping)
         for batch in slots:
             for slot in batch.column("id").to_pylist():
-                yield from _walk_of(mapping).batches(reader.rows(slot))
+                for walked in walk.batches(reader.rows(slot)):
+                    yield _for_spark(walk, walked)
 
     return run
 
@@ -53,3 +99,22 @@ def _task(reader: WorkReader, mapping: bytes) -> Callable[[Iterable[pa.RecordBat
 def _walk_of(mapping: bytes) -> Walk:
     """Return the walk of a mapping, made once in a process."""
     return Walk(pickle.loads(mapping))  # noqa: S301
+
+
+def _for_spark(walk: Walk, walked: pa.RecordBatch) -> pa.RecordBatch:
+    """Return what Spark needs of each document, and with the first of them all rows as they are."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, walked.schema) as writer:
+        writer.write_batch(walked)
+    body = [sink.getvalue().to_pybytes(), *[None] * (walked.num_rows - 1)]
+    columns: dict[str, pa.Array] = {
+        "raw_id": walked.column("raw_id"), CAPTURED_AT: walked.column("captured_at"), ENTITY: walked.column("entity"),
+        PARTITION: walked.column("day"), BATCH: pa.array(body, pa.binary()),
+    }  # fmt: skip
+    for n, table in enumerate(walk.tables):
+        if table.judge.needed:
+            lists = walked.column(f"t{n}")
+            values = members_of(lists.flatten().field("v"))
+            row = pa.StructArray.from_arrays([values[name] for name in table.judge.needed], names=table.judge.needed)
+            columns[f"n{n}"] = pa.ListArray.from_arrays(lists.offsets, row)
+    return pa.RecordBatch.from_pydict(columns)

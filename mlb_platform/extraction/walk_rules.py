@@ -1,0 +1,101 @@
+"""Which rules over one row are judged where a document is walked, and what Spark SQL needs for all others.
+
+Missing values and ranges of numbers mean the same in Arrow as in Spark; expressions are Spark's, and so are columns
+computed from others. Spark gets the columns that those name, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlb_platform.extraction.read_columns import read_columns
+from mlb_platform.mapping.models import DataQualityRule
+from mlb_platform.mapping.resolve import Column, ResolvedTarget
+from mlb_platform.mapping.sql import columns_of
+from mlb_platform.quality.rules import row_rules
+
+
+@dataclass(frozen=True)
+class RowJudge:
+    """The rules over one row of one table, parted by who judges them; a rule's bit is its place among all of them."""
+
+    target: ResolvedTarget
+
+    @cached_property
+    def read(self) -> list[Column]:
+        """Columns read from the document, row by row."""
+        return read_columns(self.target)
+
+    @cached_property
+    def computed(self) -> list[Column]:
+        """Columns that are expressions over others."""
+        return [c for c in self.target.columns if c.origin == "expression"]
+
+    @cached_property
+    def for_spark(self) -> list[tuple[int, str]]:
+        """Bit and condition of the rules that Spark judges; the condition is false where a rule is broken."""
+        found, own = [], {c.name for c in self.read}
+        for bit, rule in enumerate(row_rules(self.target)):
+            if rule.rule.kind == "not_null":
+                others = [name for name in rule.rule.columns if name not in own | self._of_document]
+                if others:
+                    found.append((bit, " AND ".join(f"{name} IS NOT NULL" for name in others)))
+            elif not self._is_plain_range(rule.rule, own):
+                found.append((bit, rule.sql))
+        return found
+
+    @cached_property
+    def _of_document(self) -> set[str]:
+        """Columns that have a value in every row: a document without its key or date is odd."""
+        return {c.name for c in self.target.columns if c.origin in ("entity", "partition")}
+
+    @cached_property
+    def _ranges(self) -> list[tuple[int, DataQualityRule]]:
+        own = {c.name for c in self.read}
+        return [(bit, r.rule) for bit, r in enumerate(row_rules(self.target)) if self._is_plain_range(r.rule, own)]
+
+    def _is_plain_range(self, rule: DataQualityRule, own: set[str]) -> bool:
+        bounds = [b for b in (rule.min, rule.max) if b is not None]
+        return (
+            rule.kind == "range" and rule.column in own and self.target.by_name[str(rule.column)].type.is_number
+            and all(isinstance(b, int | float) for b in bounds)
+        )  # fmt: skip
+
+    @cached_property
+    def needed(self) -> list[str]:
+        """Columns read from the document that Spark needs."""
+        texts = [sql for _, sql in self.for_spark]
+        texts += [str(c.field.expression) for c in self.computed if c.field is not None]
+        named = {name for text in texts for name in columns_of(text)}
+        found = [c.name for c in self.read if c.name in named]
+        return found or [c.name for c in self.read[:1] if self.computed]
+
+    def broken(self, columns: Sequence[pa.Array], rows: int) -> pa.Array:
+        """Return as bits which of its own rules each row breaks; `columns` are those read, in order."""
+        by_name = dict(zip((c.name for c in self.read), columns, strict=True))
+        bits = pa.repeat(pa.scalar(0, pa.int64()), rows)
+        for bit, rule in enumerate(row_rules(self.target)):
+            if rule.rule.kind == "not_null":
+                for name in rule.rule.columns:
+                    if name in by_name and by_name[name].null_count:
+                        bits = _with(bits, bit, pc.is_null(by_name[name]))
+        for bit, ranged in self._ranges:
+            column = by_name[str(ranged.column)]
+            if column.null_count < len(column):
+                if ranged.min is not None:
+                    bits = _with(bits, bit, pc.less(column, pa.scalar(ranged.min)))
+                if ranged.max is not None:
+                    bits = _with(bits, bit, pc.greater(column, pa.scalar(ranged.max)))
+        return bits
+
+
+def _with(bits: pa.Array, bit: int, broken: pa.Array) -> pa.Array:
+    if not pc.any(broken).as_py():
+        return bits
+    both = pc.bit_wise_or(bits, pa.scalar(1 << bit, pa.int64()))
+    return pc.if_else(pc.fill_null(broken, False), both, bits)
