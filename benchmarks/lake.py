@@ -1,0 +1,187 @@
+"""`python -m benchmarks.lake`: a season of daily merges, then the files there are and what a date's query takes.
+
+Day by day the 17 tables of the feed that the peers have too are merged by the platform's own sink (`season_lake`).
+Files, log and queries are measured as the season left them and again after compaction. A query is told the first time
+(a version that nobody opened before) and warm (median of the next): DuckDB as `mlb sql --lake` does it, connection
+included; Spark in a session that has read other tables. That compaction changed no value is checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ours import Ours
+from benchmarks.report import RESULTS, machine, told
+from benchmarks.season_lake import SeasonLake, date_of
+from mlb_platform.settings import load_settings
+from resources.delta_sink import DeltaSink
+from resources.embedded_postgres import EmbeddedPostgres
+from resources.lake import lake_connection, lake_tables, open_table, table_uri
+from resources.lake_compaction import compact_table
+from resources.lake_files import measure as measure_files
+
+ORDER = ("game_date", "game_pk")
+REPEAT = 5
+QUERIES = {
+    "game.live_game_pitch_events": "SELECT pitch_type, count(*), round(avg(start_speed), 2), max(play_id) FROM {table} "
+    "WHERE game_date = DATE '{day}' GROUP BY 1 ORDER BY 2 DESC, 1",
+    "game.live_game_plays": "SELECT * FROM {table} WHERE game_date = DATE '{day}' ORDER BY game_pk, at_bat_index",
+    "game.live_game_metadata": "SELECT * FROM {table} WHERE game_date = DATE '{day}' ORDER BY game_pk",
+}
+"""A date's question to the largest table, all rows of a date of the next, and of the widest."""
+
+
+def measure(days: int) -> dict[str, Any]:
+    """Merge a season of so many days into a lake of its own; return all figures as plain values."""
+    with _ours() as ours:
+        season = SeasonLake(ours)
+        lake, settings = ours.platform.settings.lake, ours.platform.settings
+        told(f"{days} days, {len(season.specs)} tables: merging")
+        seconds = _merged(ours, season, days)
+        ask = _probe(ours, lake, date_of(days // 2))
+        figures: dict[str, Any] = {"days": days, "tables": len(season.specs), "merge": _over_time(seconds)}
+        figures["before compaction"] = {**_files(lake), "query": ask()}
+        rows = _contents(lake)
+        started = time.perf_counter()
+        done = [compact_table(lake, n, ORDER, history_days=settings.lake_history_days) for n in lake_tables(lake)]
+        figures["compaction"] = {
+            "seconds": round(time.perf_counter() - started, 3),
+            "slowest": max(((c.table, round(c.seconds, 3)) for c in done), key=lambda found: found[1]),
+            "gave way": sum(bool(c.gave_way) for c in done),
+        }
+        figures["after compaction"] = {**_files(lake), "query": ask()}
+        started = time.perf_counter()
+        again = [compact_table(lake, n, ORDER) for n in lake_tables(lake)]
+        figures["compaction again"] = {
+            "seconds": round(time.perf_counter() - started, 3),
+            "changed": sum(c.did != "nothing to do" for c in again),
+        }
+        figures["same content"] = rows == _contents(lake)
+        return figures
+
+
+@contextmanager
+def _ours() -> Iterator[Ours]:
+    with tempfile.TemporaryDirectory(prefix="mlb-lake-bench-") as folder:
+        home = Path(folder)
+        server = EmbeddedPostgres(home / "postgres", home / "logs")
+        ours = Ours(home, load_settings().jars)
+        try:
+            with closing(ours):
+                yield ours
+            ours.platform.postgres.close()
+        finally:
+            server.stop()
+
+
+def _merged(ours: Ours, season: SeasonLake, days: int) -> list[float]:
+    """Merge day by day; return the seconds of each day, what prepares its rows left out."""
+    sink = DeltaSink(ours.platform.settings.lake, ours.platform.postgres)
+    for spec in season.specs:
+        sink.prepare(spec)
+    found = []
+    for number in range(days):
+        spent = 0.0
+        for spec in season.specs:
+            for batch in season.day(spec, number):
+                started = time.perf_counter()
+                sink.merge(spec, batch)
+                spent += time.perf_counter() - started
+        found.append(spent)
+    return found
+
+
+def _over_time(seconds: list[float]) -> dict[str, float]:
+    """Return what a day's merges took in the beginning (the first day creates, so not it) and in the end."""
+    some = max(len(seconds) // 10, 1)
+    first, last = seconds[1 : 1 + some] or seconds, seconds[-some:]
+    found = {"first": seconds[0], "early days": statistics.median(first), "last days": statistics.median(last)}
+    found |= {"longest": max(seconds), "all": sum(seconds)}
+    return {name: round(value, 3) for name, value in found.items()}
+
+
+def _files(lake: str) -> dict[str, Any]:
+    found = {}
+    for name in lake_tables(lake):
+        table = open_table(lake, name)
+        assert table is not None
+        found[name] = measure_files(table, ORDER)
+    opening = [_timed(lambda name=name: open_table(lake, name))[0] for name in found]  # type: ignore[misc]
+    every = list(found.values())
+    return {
+        "files a table": {"max": max(f.files for f in every), "median": statistics.median(f.files for f in every)},
+        "files a date, max": max(f.depth for f in every),
+        "mb": round(sum(f.bytes for f in every) / 1e6, 1),
+        "past, mb": round(sum(f.past_bytes for f in every) / 1e6, 1),
+        "log files a table, max": max(f.log_files for f in every),
+        "log, mb": round(sum(f.log_bytes for f in every) / 1e6, 1),
+        "versions, max": max(f.versions for f in every),
+        "opening a table, max": round(max(opening), 4),
+    }
+
+
+def _probe(ours: Ours, lake: str, day: date) -> Callable[[], dict[str, Any]]:
+    """Return what asks a date's questions of both engines; Spark is warmed by other tables first."""
+    spark = ours.platform.spark()
+
+    def by_duckdb(name: str) -> object:
+        connection = lake_connection(lake, [name])
+        return connection.execute(QUERIES[name].format(table=name, day=day)).fetchall()
+
+    def by_spark(name: str) -> object:
+        return spark.sql(QUERIES[name].format(table=f"delta.`{table_uri(lake, name)}`", day=day)).collect()
+
+    def ask() -> dict[str, Any]:
+        for other in [n for n in lake_tables(lake) if n not in QUERIES][:3]:
+            spark.read.format("delta").load(table_uri(lake, other)).where(f"game_date = DATE '{day}'").collect()
+        engines: Mapping[str, Callable[[str], object]] = {"duckdb": by_duckdb, "spark": by_spark}
+        return {
+            e: {n.split(".")[1]: _cold_and_warm(lambda a=a, n=n: a(n)) for n in QUERIES} for e, a in engines.items()
+        }  # type: ignore[misc]
+
+    return ask
+
+
+def _cold_and_warm(action: Callable[[], object]) -> dict[str, float]:
+    found = [_timed(action)[0] for _ in range(REPEAT + 1)]
+    return {"first": round(found[0], 3), "warm": round(statistics.median(found[1:]), 3)}
+
+
+def _timed(action: Callable[[], object]) -> tuple[float, object]:
+    started = time.perf_counter()
+    result = action()
+    return time.perf_counter() - started, result
+
+
+def _contents(lake: str) -> dict[str, tuple[Any, ...]]:
+    """Return of every table the number of its rows and a hash of all their values that no order changes."""
+    connection = lake_connection(lake)
+    query = "SELECT count(*), sum(hash(t)::HUGEINT) FROM {} t"
+    return {name: connection.execute(query.format(name)).fetchone() or () for name in lake_tables(lake)}
+
+
+def main() -> int:
+    """Measure, print and write benchmarks/results/lake.json; 1 when contents differ after compaction."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--days", type=int, default=180)
+    parser.add_argument("--json", type=Path, default=RESULTS / "lake.json")
+    options = parser.parse_args()
+    figures = {**measure(options.days), "machine": machine()}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    told(json.dumps({k: v for k, v in figures.items() if k != "machine"}, indent=2))
+    told(f"figures are in {options.json}")
+    return 0 if figures["same content"] else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
