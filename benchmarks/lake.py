@@ -13,13 +13,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ours import Ours
+from benchmarks.ours import Ours, timed
 from benchmarks.report import RESULTS, machine, told
 from benchmarks.season_lake import SeasonLake, date_of
 from mlb_platform.settings import load_settings
@@ -115,7 +116,7 @@ def _files(lake: str) -> dict[str, Any]:
         table = open_table(lake, name)
         assert table is not None
         found[name] = measure_files(table, ORDER)
-    opening = [_timed(lambda name=name: open_table(lake, name))[0] for name in found]  # type: ignore[misc]
+    opening = [timed(partial(open_table, lake, name)) for name in found]
     every = list(found.values())
     return {
         "files a table": {"max": max(f.files for f in every), "median": statistics.median(f.files for f in every)},
@@ -143,23 +144,17 @@ def _probe(ours: Ours, lake: str, day: date) -> Callable[[], dict[str, Any]]:
     def ask() -> dict[str, Any]:
         for other in [n for n in lake_tables(lake) if n not in QUERIES][:3]:
             spark.read.format("delta").load(table_uri(lake, other)).where(f"game_date = DATE '{day}'").collect()
-        engines: Mapping[str, Callable[[str], object]] = {"duckdb": by_duckdb, "spark": by_spark}
         return {
-            e: {n.split(".")[1]: _cold_and_warm(lambda a=a, n=n: a(n)) for n in QUERIES} for e, a in engines.items()
-        }  # type: ignore[misc]
+            "duckdb": {n.split(".")[1]: _first_and_warm(by_duckdb, n) for n in QUERIES},
+            "spark": {n.split(".")[1]: _first_and_warm(by_spark, n) for n in QUERIES},
+        }
 
     return ask
 
 
-def _cold_and_warm(action: Callable[[], object]) -> dict[str, float]:
-    found = [_timed(action)[0] for _ in range(REPEAT + 1)]
+def _first_and_warm(ask: Callable[[str], object], table: str) -> dict[str, float]:
+    found = [timed(partial(ask, table)) for _ in range(REPEAT + 1)]
     return {"first": round(found[0], 3), "warm": round(statistics.median(found[1:]), 3)}
-
-
-def _timed(action: Callable[[], object]) -> tuple[float, object]:
-    started = time.perf_counter()
-    result = action()
-    return time.perf_counter() - started, result
 
 
 def _contents(lake: str) -> dict[str, tuple[Any, ...]]:

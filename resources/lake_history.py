@@ -45,13 +45,12 @@ def keep_history(table: DeltaTable, days: int, now: datetime) -> Swept:
     file that only a version of last month uses may be a year old. So the files of every version to keep are collected
     from the log, and what none of them uses goes. Raises DeltaError or OSError when the store fails.
     """
+    before = _log_files(stored_files(table))  # any commit but a merge may remove old ones by itself
     if table.metadata().configuration.get(LOG_RETENTION) != retention(days):
         table.alter.set_table_properties({LOG_RETENTION: retention(days)}, commit_properties=commit_properties())
-    before = _log_files(stored_files(table))
     oldest = min((f.changed for f in before), default=now)
     if oldest < now - timedelta(days=days):
-        table.create_checkpoint()
-        table.cleanup_metadata()
+        DeltaTable(table.table_uri).cleanup_metadata()
     return _sweep(DeltaTable(table.table_uri), days, now, before)
 
 
