@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -86,6 +87,11 @@ def added_files(table: DeltaTable) -> pa.Table:
     return pa.table(table.get_add_actions(flatten=True))
 
 
+def used_files(table: DeltaTable) -> set[str]:
+    """Return the paths, relative to the table's folder, of the files that the loaded version uses."""
+    return {unquote(str(path)) for path in pa.table(table.get_add_actions())["path"].to_pylist()}
+
+
 def small_files(table: DeltaTable) -> int:
     """Return how many files of the loaded version are small."""
     sizes = pa.table(table.get_add_actions())["size_bytes"].to_pylist()
@@ -125,8 +131,7 @@ def stored_files(table: DeltaTable) -> Iterator[StoredFile]:
 
 def file_store(table: DeltaTable) -> tuple[fs.FileSystem, str]:
     """Return the file system a table is in and its folder there."""
-    uri = table.table_uri.rstrip("/").removeprefix("file://")
-    store, base = fs.FileSystem.from_uri(uri)
+    store, base = fs.FileSystem.from_uri(table.table_uri.rstrip("/"))
     return store, str(base).rstrip("/")
 
 

@@ -13,7 +13,7 @@ from deltalake.exceptions import DeltaError
 from pyarrow import fs
 
 from resources.delta_engines import commit_properties
-from resources.lake_files import StoredFile, checkpoints, commits, file_store, stored_files
+from resources.lake_files import StoredFile, checkpoints, commits, file_store, stored_files, used_files
 
 LOG_RETENTION = "delta.logRetentionDuration"
 HISTORY_DAYS = 365
@@ -55,10 +55,13 @@ def keep_history(table: DeltaTable, days: int, now: datetime) -> Swept:
 
 
 def _sweep(table: DeltaTable, days: int, now: datetime, log_before: Sequence[StoredFile]) -> Swept:
+    """Remove files that no version since uses; where that cannot be told for certain, none is removed."""
     stored = list(stored_files(table))
     log = _log_files(stored)
     gone = len({f.path for f in log_before} - {f.path for f in log})
-    current = set(_paths(table, table.file_uris()))
+    current = used_files(table)
+    if not current <= {f.path for f in stored}:
+        return Swept(log_files=gone, trouble="files of the past were let be, as files in use are not in its folder")
     unused = [
         f
         for f in stored
@@ -93,26 +96,18 @@ def _needed(table: DeltaTable, log: Sequence[StoredFile], since: datetime) -> se
         base = min(v for v in (*checkpoints(log), table.version()) if v > base)
     needed: set[str] = set()
     if base >= 0:
-        needed |= set(_paths(table, DeltaTable(table.table_uri, version=base).file_uris()))
+        needed |= used_files(DeltaTable(table.table_uri, version=base))
     store, folder = file_store(table)
     for version in range(base + 1, table.version() + 1):
-        needed |= _named(store, f"{folder}/{found[version].path}") if version in found else _missing(version)
+        if version not in found:
+            raise ValueError(f"the log lacks version {version}")
+        needed |= _named(store, f"{folder}/{found[version].path}")
     return needed
-
-
-def _missing(version: int) -> set[str]:
-    raise ValueError(f"the log lacks version {version}")
 
 
 def _named(store: fs.FileSystem, path: str) -> set[str]:
     """Return the data and change files that a commit adds."""
     with store.open_input_stream(path) as stream:
         lines = stream.read().splitlines()
-    actions = (json.loads(line) for line in lines if line.startswith((b'{"add"', b'{"cdc"')))
-    return {unquote(str(value["path"])) for action in actions for value in action.values()}
-
-
-def _paths(table: DeltaTable, uris: Iterable[str]) -> list[str]:
-    """Return addresses of files relative to their table."""
-    base = table.table_uri.rstrip("/").removeprefix("file://")
-    return [unquote(uri.removeprefix("file://").removeprefix(base).lstrip("/")) for uri in uris]
+    actions = (json.loads(line) for line in lines if line.strip())
+    return {unquote(str(a[kind]["path"])) for a in actions for kind in ("add", "cdc") if kind in a}

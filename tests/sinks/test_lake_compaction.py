@@ -32,6 +32,12 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
+def lake(tmp_path: Path) -> str:
+    """A folder whose name is written otherwise in an address."""
+    return str(tmp_path / "a lake 8%")
+
+
+@pytest.fixture
 def sink(database: Postgres, lake: str) -> DeltaSink:
     return DeltaSink(lake, database)
 
@@ -258,6 +264,18 @@ def test_by_default_everything_of_a_year_stays(spec: MergeSpec, lake: str, aged:
     done = compact_table(lake, spec.table, ORDER)
     assert done.swept == lake_compaction.Swept() and done.after.oldest == 0
     assert {v: version_rows(lake, spec, v) for v in told} == told
+
+
+def test_nothing_is_removed_where_an_old_version_cannot_be_told(
+    spec: MergeSpec, lake: str, aged: dict[int, int]
+) -> None:
+    folder = Path(table_uri(lake, spec.table))
+    opened(lake, spec).create_checkpoint()
+    (folder / "_delta_log" / f"{max(aged) - 2:020}.json").unlink()
+    before = set(folder.glob("*.parquet"))
+    done = compact_table(lake, spec.table, ORDER, history_days=30)
+    assert done.swept.files == 0 and "were let be" in done.swept.trouble
+    assert set(folder.glob("*.parquet")) == before
 
 
 def test_a_table_that_is_not_there_is_named(lake: str) -> None:
