@@ -18,8 +18,9 @@ from contextlib import closing, contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.cpu import CpuClock
 from benchmarks.ours import Ours, timed
 from benchmarks.report import RESULTS, machine, told
 from benchmarks.season_lake import SeasonLake, date_of
@@ -29,6 +30,9 @@ from resources.embedded_postgres import EmbeddedPostgres
 from resources.lake import lake_connection, lake_tables, open_table, table_uri
 from resources.lake_compaction import compact_table
 from resources.lake_files import measure as measure_files
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 ORDER = ("game_date", "game_pk")
 REPEAT = 5
@@ -45,29 +49,34 @@ def measure(days: int) -> dict[str, Any]:
     """Merge a season of so many days into a lake of its own; return all figures as plain values."""
     with _ours() as ours:
         season = SeasonLake(ours)
-        lake, settings = ours.platform.settings.lake, ours.platform.settings
         told(f"{days} days, {len(season.specs)} tables: merging")
         seconds = _merged(ours, season, days)
-        ask = _probe(ours, lake, date_of(days // 2))
-        figures: dict[str, Any] = {"days": days, "tables": len(season.specs), "merge": _over_time(seconds)}
-        figures["before compaction"] = {**_files(lake), "query": ask()}
-        rows = _contents(lake)
-        started = time.perf_counter()
-        done = [compact_table(lake, n, ORDER, history_days=settings.lake_history_days) for n in lake_tables(lake)]
-        figures["compaction"] = {
-            "seconds": round(time.perf_counter() - started, 3),
-            "slowest": max(((c.table, round(c.seconds, 3)) for c in done), key=lambda found: found[1]),
-            "gave way": sum(bool(c.gave_way) for c in done),
-        }
-        figures["after compaction"] = {**_files(lake), "query": ask()}
-        started = time.perf_counter()
-        again = [compact_table(lake, n, ORDER) for n in lake_tables(lake)]
-        figures["compaction again"] = {
-            "seconds": round(time.perf_counter() - started, 3),
-            "changed": sum(c.did != "nothing to do" for c in again),
-        }
-        figures["same content"] = rows == _contents(lake)
-        return figures
+        figures = measure_lake(ours.platform.spark(), ours.platform.settings.lake, days)
+        return {"days": days, "tables": len(season.specs), "merge": _over_time(seconds), **figures}
+
+
+def measure_lake(spark: SparkSession, lake: str, days: int) -> dict[str, Any]:
+    """Return what files and queries are like in a lake of so many days, then compact it and return both again."""
+    ask = _probe(spark, lake, date_of(days // 2))
+    told("files and queries, before compaction and after")
+    before, rows = {**_files(lake), "query": ask()}, _contents(lake)
+    started = time.perf_counter()
+    done = [compact_table(lake, name, ORDER) for name in lake_tables(lake)]
+    compaction = {
+        "seconds": round(time.perf_counter() - started, 3),
+        "slowest": max(((c.table, round(c.seconds, 3)) for c in done), key=lambda found: found[1]),
+        "gave way": sum(bool(c.gave_way) for c in done),
+    }
+    after = {**_files(lake), "query": ask()}
+    started = time.perf_counter()
+    changed = sum(compact_table(lake, name, ORDER).did != "nothing to do" for name in lake_tables(lake))
+    return {
+        "before compaction": before,
+        "compaction": compaction,
+        "after compaction": after,
+        "compaction again": {"seconds": round(time.perf_counter() - started, 3), "changed": changed},
+        "same content": rows == _contents(lake),
+    }
 
 
 @contextmanager
@@ -98,6 +107,8 @@ def _merged(ours: Ours, season: SeasonLake, days: int) -> list[float]:
                 sink.merge(spec, batch)
                 spent += time.perf_counter() - started
         found.append(spent)
+        if number % 30 == 29:
+            told(f"{number + 1} days merged, the last in {spent:.2f} s")
     return found
 
 
@@ -130,9 +141,8 @@ def _files(lake: str) -> dict[str, Any]:
     }
 
 
-def _probe(ours: Ours, lake: str, day: date) -> Callable[[], dict[str, Any]]:
+def _probe(spark: SparkSession, lake: str, day: date) -> Callable[[], dict[str, Any]]:
     """Return what asks a date's questions of both engines; Spark is warmed by other tables first."""
-    spark = ours.platform.spark()
 
     def by_duckdb(name: str) -> object:
         connection = lake_connection(lake, [name])
@@ -153,8 +163,12 @@ def _probe(ours: Ours, lake: str, day: date) -> Callable[[], dict[str, Any]]:
 
 
 def _first_and_warm(ask: Callable[[str], object], table: str) -> dict[str, float]:
-    found = [timed(partial(ask, table)) for _ in range(REPEAT + 1)]
-    return {"first": round(found[0], 3), "warm": round(statistics.median(found[1:]), 3)}
+    clock = CpuClock()
+    _, first = clock.spent(partial(ask, table))
+    warm = [clock.spent(partial(ask, table))[1] for _ in range(REPEAT)]
+    walls, cpu = [s.wall for s in warm], statistics.median(s.cpu for s in warm)
+    found = {"first": first.wall, "warm": statistics.median(walls), "best": min(walls), "cpu": cpu}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def _contents(lake: str) -> dict[str, tuple[Any, ...]]:
