@@ -24,10 +24,12 @@ class Spent:
 class CpuClock:
     """Counts processor seconds of this process and of a PostgreSQL server, with all their children, ended ones too."""
 
-    def __init__(self, postgres_dir: Path) -> None:
-        """`postgres_dir` is the data folder of the embedded server, which must be running."""
-        pid_file = next(iter(postgres_dir.rglob("postmaster.pid")))
-        self._roots = [psutil.Process(), psutil.Process(int(pid_file.read_text().split()[0]))]
+    def __init__(self, postgres_dir: Path | None = None) -> None:
+        """`postgres_dir` is the data folder of the embedded server, which must be running; None counts no server."""
+        self._roots = [psutil.Process()]
+        if postgres_dir is not None:
+            pid_file = next(iter(postgres_dir.rglob("postmaster.pid")))
+            self._roots.append(psutil.Process(int(pid_file.read_text().split()[0])))
 
     def now(self) -> float:
         """Return the processor seconds used so far."""

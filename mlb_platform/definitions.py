@@ -9,6 +9,7 @@ from asset_checks.checks import table_checks
 from asset_checks.completeness import completeness_checks
 from asset_checks.coverage import coverage_checks
 from asset_checks.reconciliation import reconciliation_checks
+from mlb_platform.assets.compaction import compaction_asset, compaction_job, compaction_schedule
 from mlb_platform.assets.corrections import corrections_specs
 from mlb_platform.assets.ingestion import ingestion_assets, ingestion_job, ingestion_schedules, raw_assets
 from mlb_platform.assets.jobs import mapping_job
@@ -36,16 +37,17 @@ def build_definitions(settings: Settings, platform: Platform | None = None) -> D
     partitions = date_partitions(settings.first_partition_date)
     jobs = [(m, mapping_job(m)) for m in mappings]
     recapture, changes = recapture_job(), changes_job()
-    ingestion = ingestion_job()
+    ingestion, compaction = ingestion_job(), compaction_job()
     checks = [check(m, partitions) for m in mappings for check in (table_checks, coverage_checks)]
     checks += [c for m in mappings for c in completeness_checks(m, partitions)]
     checks += [c for m in mappings for c in reconciliation_checks(m, partitions, platform.registry.mappings)]
     return Definitions(
         assets=[*corrections_specs(mappings), ingestion_assets(mappings, partitions), *raw_assets(mappings)]
+        + [compaction_asset(mappings)]
         + [a for m in mappings for a in (table_assets(m, partitions, settings.lake), *view_specs(m))],
         asset_checks=checks,
-        jobs=[*(job for _, job in jobs), ingestion, recapture, changes],
-        schedules=ingestion_schedules(ingestion),
+        jobs=[*(job for _, job in jobs), ingestion, recapture, changes, compaction],
+        schedules=[*ingestion_schedules(ingestion), compaction_schedule(compaction)],
         sensors=[raw_rows_sensor(m, job, partitions, platform) for m, job in jobs]
         + [recapture_sensor(recapture, platform), game_changes_sensor(changes), alerts_sensor(platform)],
         resources={

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     spark_remote: str | None = Field(default=None, description="Spark Connect URL, sc://host:port.")
     first_partition_date: date = Field(default=date(2008, 1, 1), description="First partition of dated tables.")
     delta_spark_above_mb: int = Field(default=512, description="Merges larger than this use delta-spark.")
+    lake_history_days: int = Field(
+        default=365, ge=1, description="Days that earlier versions of tables in the lake can be read."
+    )
     games_per_job: int = Field(default=150, ge=1, description="Captures that one Spark job parses at most.")
     api_url: str = Field(default="https://statsapi.mlb.com", description="The Stats API, real or simulated.")
     api_rate_per_second: float = Field(default=2.0, gt=0, description="Requests a second of all workers together.")

@@ -22,13 +22,13 @@ from resources.delta_engines import (
     CommitConflict,
     DeltaEngine,
     SparkEngine,
-    commit_properties,
     deltalake_engine,
 )
 from resources.delta_sink_diff import expected, find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
+from resources.lake_compaction import keep_few
 from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState
 from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 SPARK_ABOVE_BYTES = 1 << 30
 _ATTEMPTS = 30
-_MANY_FILES, _COMPACT_TO_BYTES = 64, 16 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ class DeltaSink:
                     self._states.save(connection, sink_id(table), spec.table, records, version=table.version())
             else:
                 self._commit(table, spec, changes, records, engine)
-                self._compact(table)
+                keep_few(table)
         return tally.result(offered.stale)
 
     def _commit(
@@ -152,15 +151,6 @@ class DeltaSink:
                 f"Delta table {table.table_uri}: the engine reports {applied} for {expected(changes)}: rows of these "
                 f"{spec.scope} were changed by a writer without their lock; run it again"
             )
-
-    def _compact(self, table: DeltaTable) -> None:
-        """Put small files together once there are many; another writer's commit comes first, then it waits."""
-        if len(table.file_uris()) < _MANY_FILES:
-            return
-        try:
-            table.optimize.compact(target_size=_COMPACT_TO_BYTES, commit_properties=commit_properties())
-        except (DeltaError, OSError) as error:
-            _log.info("%s: files were not put together this time: %s", table.table_uri, error)
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
         """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""

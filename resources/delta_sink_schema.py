@@ -13,6 +13,7 @@ from deltalake.schema import PrimitiveType
 
 from resources.delta_engines import CommitConflict, commit_properties
 from resources.lake import dataset, open_table, table_uri
+from resources.lake_history import HISTORY_DAYS, LOG_RETENTION, retention
 from resources.merge import ColumnSpec, MergeSpec
 from resources.merge_schema import ColumnChanges, ExistingColumn, plan_columns, takes_null
 from resources.sql_types import arrow_type, delta_type, from_delta, parse_type
@@ -20,7 +21,7 @@ from resources.sql_types import arrow_type, delta_type, from_delta, parse_type
 KEY_PROPERTY = "mlb.key"
 SQL_TYPE, COMMENT = "sql_type", "comment"
 _CONFIGURATION: dict[str, str | None] = {"delta.enableDeletionVectors": "false", "delta.checkpointInterval": "25"}
-_HISTORY = {"delta.enableChangeDataFeed": "true", "delta.logRetentionDuration": "interval 365 days"}
+_HISTORY = {"delta.enableChangeDataFeed": "true", LOG_RETENTION: retention(HISTORY_DAYS)}
 """What corrections and time travel need: the rows each commit changed, and the log to open an older version by."""
 
 
@@ -57,8 +58,10 @@ def bring_to_spec(lake: str, spec: MergeSpec) -> DeltaTable:
 
 
 def _missing_properties(table: DeltaTable) -> dict[str, str]:
-    """Return the properties that a table made by an older version lacks."""
-    known = table.metadata().configuration
+    """Return the properties that a table made by an older version lacks; how long the log is kept may be changed."""
+    known = {**table.metadata().configuration}
+    if LOG_RETENTION in known:
+        known[LOG_RETENTION] = _HISTORY[LOG_RETENTION]
     return {name: value for name, value in _HISTORY.items() if known.get(name) != value}
 
 

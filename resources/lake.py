@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +116,14 @@ def lake_tables(lake: str) -> Iterator[str]:
     yield from sorted(name.replace("/", ".") for name in found)
 
 
-def lake_connection(lake: str) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB connection with every table of the lake as a view `schema.table`.
+def lake_connection(lake: str, only: Iterable[str] | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection with every table of the lake, or `only` some, as a view `schema.table`.
 
     Only the Delta logs are read here; a query reads the columns and files it needs, of the version there is now.
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    for name in lake_tables(lake):
+    for name in lake_tables(lake) if only is None else only:
         table = open_table(lake, name)
         if table is None:
             continue

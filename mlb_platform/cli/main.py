@@ -15,6 +15,7 @@ from mlb_platform.cli import (
     data,
     database,
     explain,
+    lake,
     live,
     mapping,
     materialize,
@@ -52,6 +53,7 @@ for part in (
     quarantine,
     mapping,
     database,
+    lake,
     service,
 ):
     part.register(app)

@@ -135,11 +135,12 @@ def _lake(query: str, form: Format, limit: int) -> None:
 
     lake = settings().lake
     known = list(lake_tables(lake))
-    connection = lake_connection(lake)
     try:
         named = named_tables(query)
     except PlatformError:
         named = []  # DuckDB says better what is wrong with it
+    enough = bool(named) and set(named) <= set(known)
+    connection = lake_connection(lake, named if enough else None)
     if _has_extras([n for n in named if n not in known]):
         with time_travel() as travel:
             travel.put_extras(connection, query)

@@ -71,6 +71,10 @@ def test_a_query_reads_no_file_of_other_tables(database: Postgres, lake: str) ->
         Path(file.removeprefix("file://")).write_bytes(b"not parquet")
     with lake_connection(lake) as connection:
         assert connection.execute(f"SELECT count(*) FROM {spec.table}").fetchone() == (2,)
+    with lake_connection(lake, [spec.table]) as connection:
+        assert connection.execute(f"SELECT count(*) FROM {spec.table}").fetchone() == (2,)
+        shown = connection.execute("SELECT view_name FROM duckdb_views() WHERE schema_name = 'game'").fetchall()
+        assert shown == [(spec.table.split(".")[1],)]
 
 
 def test_a_lake_that_is_not_there_is_empty(lake: str, database: Postgres) -> None:
