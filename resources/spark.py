@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from resources.errors import PlatformError
+from resources.local_cluster import PREFIX, use_local_cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -162,6 +163,8 @@ def open_session(settings: Mapping[str, str], remote: str | None = None) -> Spar
         _probe(remote)
         return SparkSession.builder.remote(remote).getOrCreate()
     check_java()
+    if settings.get("spark.master", "").startswith(PREFIX):
+        use_local_cluster(Path(settings["spark.local.dir"]))
     builder = SparkSession.builder
     for name, value in settings.items():
         builder = builder.config(name, value)
