@@ -22,7 +22,6 @@ from resources.delta_engines import (
 from resources.delta_sink_diff import guards, scope_condition
 from resources.executor_rows import (
     ExecutorRows,
-    FrameBatch,
     executor_rows,
     executor_session,
     grouped_by,
@@ -30,7 +29,7 @@ from resources.executor_rows import (
     plain_spark_errors,
 )
 from resources.lake import find_commit
-from resources.merge import SOURCE_CAPTURED_AT, MergeBatch, MergeSpec, ScopeState, StaleScope
+from resources.merge import SOURCE_CAPTURED_AT, FrameBatch, MergeBatch, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import Offered, Tally
 
 if TYPE_CHECKING:

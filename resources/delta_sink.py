@@ -22,9 +22,9 @@ from resources.delta_executors import delta_executors
 from resources.delta_sink_diff import find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
-from resources.executor_rows import FrameBatch, apart
+from resources.executor_rows import apart
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
-from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
+from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
@@ -59,7 +59,7 @@ class _Rows(Protocol):
 class _OnDriver:
     """Rows in this process, merged by `deltalake`. Raises PlatformError where they break the contract."""
 
-    def __init__(self, database: duckdb.DuckDBPyConnection, spec: MergeSpec, batch: MergeBatch) -> None:
+    def __init__(self, database: duckdb.DuckDBPyConnection, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> None:
         self._database, self._spec, self._batch = database, spec, batch
         self._rows = checked_rows(spec, batch)
 
@@ -141,8 +141,6 @@ class DeltaSink:
         if self._spark is not None and (isinstance(batch, FrameBatch) or batch.rows.nbytes > self._spark_above_bytes):
             spark = self._spark
             return apart(lambda: self._merge_by(spec, batch, delta_executors(spark, spec, batch)))
-        if isinstance(batch, FrameBatch):
-            raise PlatformError(f"{spec.table}: rows in Spark are merged on executors only: set MLB_MERGE_ENGINE so")
         return self._merge_by(spec, batch, nullcontext(_OnDriver(self._database, spec, batch)))
 
     def _merge_by(

@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 
 from resources.errors import PlatformError
-from resources.merge import MergeBatch, MergeSpec, ScopeState, ScopeVersion, StaleScope
+from resources.merge import FrameBatch, MergeBatch, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import (
     BatchFacts,
     Group,
@@ -35,18 +34,6 @@ if TYPE_CHECKING:
 
 _SCOPE, _PARTITION, _ROWS = "merge_scope", "merge_partition", "merge_rows"
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """A MergeBatch whose rows are a DataFrame; it is read several times, so what is costly to compute is persisted.
-
-    Its rows must be the same whenever it is read, up to their order.
-    """
-
-    rows: DataFrame
-    versions: Sequence[ScopeVersion]
-    compare_all: bool = False
 
 
 class ExecutorRows(Protocol):

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from resources.errors import PlatformError
 from resources.merge import (
+    FrameBatch,
     MergeBatch,
     MergeCounts,
     MergeResult,
@@ -47,13 +48,16 @@ def scope_values(spec: MergeSpec, scopes: Sequence[str]) -> pa.Array:
         raise PlatformError(f"{spec.table}: a scope is no {wanted.sql_type} ({spec.scope}): {error}") from error
 
 
-def checked_rows(spec: MergeSpec, batch: MergeBatch) -> pa.Table:
+def checked_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> pa.Table:
     """Return the batch's rows in the spec's types and order.
 
     Raise PlatformError where the batch breaks the contract: a column missing or of another type, a null in a column
-    that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version.
+    that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version; and for
+    rows that are in Spark.
     """
     check_spec(spec)
+    if isinstance(batch, FrameBatch):
+        raise PlatformError(f"{spec.table}: rows in Spark are merged by executors: set MLB_MERGE_ENGINE=executors")
     rows = _cast(spec, batch.rows)
     strict = [c.name for c in spec.columns if not takes_null(spec, c)]
     bounded = [c.name for c in spec.columns if parse_type(c.sql_type).length is not None]
@@ -205,7 +209,9 @@ class Offered:
     """Digests of rows by scope, of scopes that were merged before."""
 
 
-def split_offered(spec: MergeSpec, rows: pa.Table, batch: MergeBatch, states: Mapping[str, ScopeState]) -> Offered:
+def split_offered(
+    spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch, states: Mapping[str, ScopeState]
+) -> Offered:
     """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last."""
     return split_versions(
         spec, batch.versions, states, lambda scopes: rows_hashes(spec, rows, scopes), compare_all=batch.compare_all

@@ -16,8 +16,8 @@ import pyarrow as pa
 from psycopg import sql
 
 from resources.errors import PlatformError
-from resources.executor_rows import FrameBatch, apart, executor_rows, executor_session, plain_spark_errors
-from resources.merge import MergeBatch, MergeResult, MergeSpec
+from resources.executor_rows import apart, executor_rows, executor_session, plain_spark_errors
+from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec
 from resources.merge_batch import arrow_schema
 from resources.postgres import Connection, Postgres, lock_key
 from resources.postgres_sink import SINK, PostgresSink, analyze_stage, copy_rows, plain_errors, stage_columns

@@ -16,6 +16,7 @@ from psycopg import sql
 from resources.errors import PlatformError
 from resources.merge import (
     SOURCE_CAPTURED_AT,
+    FrameBatch,
     MergeBatch,
     MergeCounts,
     MergeResult,
@@ -64,7 +65,7 @@ class PostgresSink:
             with self._postgres.transaction() as connection:
                 return self._states.load(connection, SINK, spec.table, scopes)
 
-    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""
         rows = checked_rows(spec, batch)
         with plain_errors(spec):
@@ -72,7 +73,9 @@ class PostgresSink:
             with self._postgres.transaction() as connection:
                 return self._merge(connection, spec, rows, batch)
 
-    def _merge(self, connection: Connection, spec: MergeSpec, rows: pa.Table, batch: MergeBatch) -> MergeResult:
+    def _merge(
+        self, connection: Connection, spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch
+    ) -> MergeResult:
         known = self._states.load(connection, SINK, spec.table, [v.scope for v in batch.versions], lock=True)
         offered = split_offered(spec, rows, batch, known)
         tally = Tally.of_rows(spec, rows, offered.stale)

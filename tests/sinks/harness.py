@@ -14,9 +14,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from resources.delta_sink import DeltaSink
-from resources.executor_rows import FrameBatch, frame_of
+from resources.executor_rows import frame_of
 from resources.lake import open_table
-from resources.merge import ColumnSpec, MergeBatch, MergeResult, MergeSpec, ScopeVersion, Sink
+from resources.merge import ColumnSpec, FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeVersion, Sink
 from resources.merge_batch import arrow_schema
 from resources.postgres import Postgres
 from resources.postgres_executors import ExecutorPostgresSink
