@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -89,11 +90,11 @@ def plain_spark_errors(place: str) -> Iterator[None]:
 
 
 def _reason(text: str) -> str:
-    """Return the line that tells most: of a failed Python task the last of its traceback, else the first."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    of_task = lines[lines.index("Traceback (most recent call last):") :] if "Traceback" in text else []
-    raised = [line for line in of_task[1:] if not line.startswith(("File ", "at ", "^", "~")) and ": " in line]
-    return (raised[0] if raised else lines[0] if lines else "no reason given")[:300]
+    """Return the line that tells most: of a failed Python task what was raised there, else the first."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    start = next((n for n, line in enumerate(lines) if "Traceback (most recent call last)" in line), len(lines))
+    raised = [line for line in lines[start + 1 :] if re.match(r"[A-Za-z_][\w.]*: ", line)]
+    return (raised[0] if raised else lines[0].strip() if lines else "no reason given")[:300]
 
 
 def frame_of(session: SparkSession, rows: pa.Table) -> DataFrame:
