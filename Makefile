@@ -10,12 +10,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup run test test-chaos live-demo ui bench check clean java
+.PHONY: help setup run test test-cluster test-chaos live-demo ui bench check clean java
 
 help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
 	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
 	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too; WORKERS=1: in one process)"
+	@echo "make test-cluster  the sinks by Spark's executors, and extraction, on a cluster of two workers (about 15 minutes)"
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
@@ -57,6 +58,9 @@ run: setup
 
 test: setup
 	@$(BIN)/python -m pytest -q $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder) $(ARGS)
+
+test-cluster: setup
+	@$(BIN)/python -m pytest -q --spark-master "local-cluster[2,1,1024]" tests/sinks tests/spark tests/integration/test_cluster.py $(ARGS)
 
 test-chaos: setup
 	@$(BIN)/python -m pytest -q -s tests/chaos $(ARGS)

@@ -36,7 +36,7 @@ def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
             "ours, Delta": _of_lake(lake, columns),
             "handwritten, Delta": _of_lake(DeltaTable(str(peer_lake / name)), columns),
         }
-        yield from _compare(spec, contents)
+        yield from compare(spec, contents)
         yield from _compare_in_postgres(ours, spec, name, columns)
 
 
@@ -47,7 +47,7 @@ def lake_differences(ours: Ours, peers: Mapping[str, Callable[[str], str]]) -> I
         columns = [c.name for c in spec.columns if not c.technical]
         contents = {"ours, PostgreSQL": PostgresSink(ours.platform.postgres).fetch(spec).select(columns)}
         contents |= {f"{name}, Delta": _of_lake(DeltaTable(place(table)), columns) for name, place in peers.items()}
-        yield from _compare(spec, contents)
+        yield from compare(spec, contents)
 
 
 def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:
@@ -55,7 +55,8 @@ def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:
     return pa.table(QueryBuilder().register("t", table).execute(f"SELECT {listed} FROM t"))
 
 
-def _compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
+def compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
+    """Yield a line for every row that is not in all of the contents of a table, a few of each."""
     (first, wanted), *others = contents.items()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")

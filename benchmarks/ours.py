@@ -21,8 +21,6 @@ from mlb_platform.extraction.transformation import BaseTransformation
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings
-from resources.delta_sink import DeltaSink
-from resources.postgres_sink import PostgresSink
 from resources.spark import open_session, spark_settings
 
 MAPPING = "game/live_game_v1"
@@ -44,10 +42,11 @@ class OurRun:
 class Ours:
     """The platform on a home of its own, with one Spark session that stays warm."""
 
-    def __init__(self, home: Path, jars: Path) -> None:
-        """`home` is a fresh folder, `jars` holds the Spark jars."""
-        settings = spark_settings(jars, home / "tmp")
-        self.platform = Platform(Settings(home=home), spark_factory=lambda: open_session(settings))
+    def __init__(self, home: Path, jars: Path, **choices: Any) -> None:
+        """`home` is a fresh folder, `jars` holds the Spark jars; `choices` are settings beside the home."""
+        chosen = Settings(home=home, **choices)
+        settings = spark_settings(jars, home / "tmp", chosen.spark_master)
+        self.platform = Platform(chosen, spark_factory=lambda: open_session(settings))
         self.mapping: ResolvedMapping = self.platform.registry.get(MAPPING)
         by_hand = {f"game.{table.name}" for table in TABLES}
         self.tables = [t.name for t in self.mapping.targets if t.name in by_hand]
@@ -66,8 +65,7 @@ class Ours:
             for (name,) in noted:
                 connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("quality", str(name))))
         shutil.rmtree(platform.settings.lake, ignore_errors=True)
-        sinks = [PostgresSink(platform.postgres), DeltaSink(platform.settings.lake, platform.postgres)]
-        platform.stores = replace(platform.stores, sinks=sinks)
+        platform.stores = replace(platform.stores, sinks=platform.new_stores().sinks)
 
     def transformation(self) -> BaseTransformation:
         """Return the transformation over the tables that the peer has too."""

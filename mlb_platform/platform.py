@@ -14,12 +14,10 @@ from mlb_platform.history.corrections import AfterMerge
 from mlb_platform.home import check_home
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import Settings
-from resources.delta_sink import DeltaSink
-from resources.merge import Sink
 from resources.postgres import Postgres, open_postgres
-from resources.postgres_sink import PostgresSink
 from resources.quality_store import QualityStore
 from resources.raw_store import RawStore
+from resources.sinks import make_sinks
 from resources.spark import open_session, spark_settings
 
 if TYPE_CHECKING:
@@ -74,10 +72,7 @@ class Platform:
     def new_stores(self) -> Stores:
         """Return stores with sinks and plans of their own, for work in a thread of its own."""
         above = self.settings.delta_spark_above_mb * 1024 * 1024
-        sinks: list[Sink] = [
-            PostgresSink(self.postgres),
-            DeltaSink(self.settings.lake, self.postgres, spark=self.spark, spark_above_bytes=above),
-        ]
+        sinks = make_sinks(self.settings.merge_engine, self.postgres, self.settings.lake, self.spark, above)
         stores = Stores(self.postgres, self.raw, self.quality, sinks, self.spark, self.settings.games_per_job)
         stores.after_merge = AfterMerge(stores, self.settings.lake, lambda: self.registry.mappings.values())
         return stores

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from resources.sinks import MergeEngine
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -24,6 +26,9 @@ class Settings(BaseSettings):
     spark_remote: str | None = Field(default=None, description="Spark Connect URL, sc://host:port.")
     first_partition_date: date = Field(default=date(2008, 1, 1), description="First partition of dated tables.")
     delta_spark_above_mb: int = Field(default=512, description="Merges larger than this use delta-spark.")
+    merge_engine: MergeEngine = Field(
+        default="auto", description="Who merges: driver, executors (Spark's tasks), or auto by size."
+    )
     lake_history_days: int = Field(
         default=365, ge=1, description="Days that earlier versions of tables in the lake can be read."
     )

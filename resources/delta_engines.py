@@ -1,12 +1,11 @@
-"""The two engines that commit changes to a Delta table: `deltalake` for what fits in memory, delta-spark beyond."""
+"""Committing changes to a Delta table by `deltalake`, in this process; `delta_executors` has the way by Spark."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,15 +14,23 @@ from deltalake.exceptions import CommitFailedError
 
 from resources.lake import COMMIT_ID, LakeError, find_commit
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, SparkSession
-
 ACTION = "merge_action"
 INSERT, UPDATE, DELETE = "I", "U", "D"
 
 
 class CommitConflict(Exception):
     """Another writer committed first; the merge is to be tried again on the table as it is now."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What the engine says it did, in rows."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    version: int = field(default=-1, compare=False)
+    """The table version that the commit made."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +46,31 @@ class Changes:
     @property
     def condition(self) -> str:
         """The merge condition, aliases `t` and `s`."""
-        same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in self.key)
-        return f"{same} AND {self.within}" if self.within else same
+        return merge_condition(self.key, self.within)
+
+    @property
+    def expected(self) -> Applied:
+        """What an engine must report for them."""
+        found = {row["values"]: row["counts"] for row in pc.value_counts(self.rows[ACTION]).to_pylist()}
+        return Applied(found.get(INSERT, 0), found.get(UPDATE, 0), found.get(DELETE, 0))
+
+
+def merge_condition(key: Sequence[str], within: str) -> str:
+    """Return the condition, aliases `t` and `s`, that a target row has the key of a source row and is `within`."""
+    same = " AND ".join(f"t.`{name}` = s.`{name}`" for name in key)
+    return f"{same} AND {within}" if within else same
 
 
 @dataclass(frozen=True)
-class Applied:
-    """What the engine says it did, in rows."""
+class Difference:
+    """What a merge is to change, in rows, and the engine that commits it.
 
-    inserted: int
-    updated: int
-    deleted: int
-    version: int = field(default=-1, compare=False)
-    """The table version that the commit made."""
+    `apply` commits it on top of the version that the table has loaded, as one version that carries the batch's id, and
+    raises CommitConflict when another writer was first.
+    """
 
-
-class DeltaEngine(Protocol):
-    """Commits changes as one version that carries `batch_id`; raises CommitConflict when another writer was first."""
-
-    def __call__(self, table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -> Applied:
-        """Commit `changes` on top of the version that `table` has loaded."""
-        ...
+    expected: Applied
+    apply: Callable[[DeltaTable, uuid.UUID], Applied]
 
 
 def commit_properties(batch_id: uuid.UUID | None = None) -> CommitProperties:
@@ -124,66 +135,3 @@ def _commit_of(table: DeltaTable, batch_id: uuid.UUID, before: int) -> dict[str,
             f"Delta table {table.table_uri}: the commit just made is not in its log: is that being removed?"
         )
     return commit
-
-
-class SparkEngine:
-    """Merge by delta-spark, in a session of its own beside the given one, so that no setting leaks either way."""
-
-    def __init__(self, spark: Callable[[], SparkSession]) -> None:
-        self._spark = spark
-
-    def __call__(self, table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -> Applied:
-        """Commit `changes`; the metrics are read back from the table's history."""
-        with ThreadPoolExecutor(1, "delta-spark") as thread:  # a session is active for its thread only
-            return thread.submit(self._merge, table, changes, batch_id).result()
-
-    def _merge(self, table: DeltaTable, changes: Changes, batch_id: uuid.UUID) -> Applied:
-        from delta import exceptions as conflicts
-        from delta.tables import DeltaTable as SparkDeltaTable
-        from pyspark.errors import PySparkException
-
-        shared = self._spark()
-        session = shared.newSession()
-        before = table.version()
-        uri = table.table_uri.replace("s3://", "s3a://", 1)
-        values: dict[str, str | Column] = {f"`{name}`": f"s.`{name}`" for name in changes.columns}
-        try:
-            session.conf.set("spark.databricks.delta.commitInfo.userMetadata", str(batch_id))
-            session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-            session.conf.set("spark.sql.session.timeZone", "UTC")
-            session.conf.set("spark.databricks.delta.snapshotPartitions", "2")
-            # Spark takes an Arrow table whose first chunk is empty for an empty one.
-            chunks = [chunk for chunk in changes.rows.to_batches() if chunk.num_rows]
-            source = session.createDataFrame(pa.Table.from_batches(chunks, changes.rows.schema)).alias("s")
-            target = SparkDeltaTable.forPath(session, uri).alias("t")
-            (
-                target.merge(source, changes.condition)
-                .whenMatchedDelete(f"s.{ACTION} = '{DELETE}'")
-                .whenMatchedUpdate(f"s.{ACTION} = '{UPDATE}'", values)
-                .whenNotMatchedInsert(f"s.{ACTION} = '{INSERT}'", values)
-                .execute()
-            )
-        except (
-            conflicts.DeltaConcurrentModificationException,
-            conflicts.ConcurrentAppendException,
-            conflicts.ConcurrentDeleteDeleteException,
-            conflicts.ConcurrentDeleteReadException,
-            conflicts.ConcurrentTransactionException,
-            conflicts.ConcurrentWriteException,
-            conflicts.MetadataChangedException,
-            conflicts.ProtocolChangedException,
-        ) as error:
-            raise CommitConflict(str(error)) from error
-        except PySparkException as error:
-            raise LakeError(f"Delta table {uri}: Spark could not merge: {str(error).splitlines()[0]}") from error
-        table.update_incremental()
-        commit = find_commit(table, batch_id, before)
-        if commit is None:
-            return Applied(0, 0, 0)
-        metrics = commit["operationMetrics"]
-        return Applied(
-            inserted=int(metrics["numTargetRowsInserted"]),
-            updated=int(metrics["numTargetRowsUpdated"]),
-            deleted=int(metrics["numTargetRowsDeleted"]),
-            version=int(commit["version"]),
-        )

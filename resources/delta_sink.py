@@ -6,10 +6,10 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import duckdb
 import psycopg
@@ -17,20 +17,16 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from resources.delta_engines import (
-    Changes,
-    CommitConflict,
-    DeltaEngine,
-    SparkEngine,
-    deltalake_engine,
-)
-from resources.delta_sink_diff import expected, find_changes, scope_condition
+from resources.delta_engines import CommitConflict, Difference, deltalake_engine
+from resources.delta_executors import delta_executors
+from resources.delta_sink_diff import find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
+from resources.executor_rows import apart
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
 from resources.lake_compaction import keep_few
-from resources.merge import MergeBatch, MergeResult, MergeSpec, ScopeState
-from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, split_offered
+from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
+from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
 
@@ -44,11 +40,50 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
+class _Rows(Protocol):
+    """The rows of one batch, wherever they are, and the engine that is to merge them."""
+
+    def split(self, states: Mapping[str, ScopeState]) -> Offered:
+        """Part the captures by what is to be done; `states` is what was merged last."""
+        ...
+
+    def tally(self, stale: Sequence[StaleScope]) -> Tally:
+        """Count the rows offered, those of stale scopes as skipped."""
+        ...
+
+    def difference(self, table: DeltaTable, scopes: Sequence[str], tally: Tally) -> Difference | None:
+        """Return what the rows of `scopes` change in the table, counted in `tally` too; None for nothing."""
+        ...
+
+
+class _OnDriver:
+    """Rows in this process, merged by `deltalake`. Raises PlatformError where they break the contract."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> None:
+        self._database, self._spec, self._batch = database, spec, batch
+        self._rows = checked_rows(spec, batch)
+
+    def split(self, states: Mapping[str, ScopeState]) -> Offered:
+        return split_offered(self._spec, self._rows, self._batch, states)
+
+    def tally(self, stale: Sequence[StaleScope]) -> Tally:
+        return Tally.of_rows(self._spec, self._rows, stale)
+
+    def difference(self, table: DeltaTable, scopes: Sequence[str], tally: Tally) -> Difference | None:
+        whole = len(scopes) == len(self._batch.versions)
+        rows = self._rows if whole else rows_of(self._spec, self._rows, scopes)
+        changes = find_changes(self._database, table, self._spec, rows, scopes, tally)
+        if changes is None:
+            return None
+        return Difference(changes.expected, lambda table, batch_id: deltalake_engine(table, changes, batch_id))
+
+
 class DeltaSink:
     """Keeps tables at LAKE/normalized/SCHEMA/TABLE by the merge contract.
 
-    Batches of more than `spark_above_bytes` are merged by delta-spark where `spark` gives a session, others by
-    `deltalake`. States belong to a table by its Delta identity: a lake that was deleted is a fresh start.
+    Batches of more than `spark_above_bytes`, and rows that are in Spark, are merged on its executors where `spark`
+    gives a session, others by `deltalake`. States belong to a table by its Delta identity: a lake that was deleted is
+    a fresh start.
     """
 
     def __init__(
@@ -62,7 +97,7 @@ class DeltaSink:
         self._lake = lake
         self._postgres = postgres
         self._states = MergeStates(postgres)
-        self._spark_engine: DeltaEngine | None = SparkEngine(spark) if spark else None
+        self._spark = spark
         self._spark_above_bytes = spark_above_bytes
         self._database = duckdb.connect()
         self._prepared: dict[str, tuple[MergeSpec, str]] = {}
@@ -101,54 +136,54 @@ class DeltaSink:
                 return {}
             return self._settled(table, spec, None if scopes is None else list(scopes))
 
-    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` in one commit, then write its states; the caller holds the lock on its scopes."""
-        rows = checked_rows(spec, batch)
-        engine: DeltaEngine = deltalake_engine
-        if self._spark_engine is not None and rows.nbytes > self._spark_above_bytes:
-            engine = self._spark_engine
-        with self._plain_errors(spec):
-            self._states.ensure()
-            return self._retried(spec, lambda: self._merge(spec, rows, batch, engine))
+        if self._spark is not None and (isinstance(batch, FrameBatch) or batch.rows.nbytes > self._spark_above_bytes):
+            spark = self._spark
+            return apart(lambda: self._merge_by(spec, batch, delta_executors(spark, spec, batch)))
+        return self._merge_by(spec, batch, nullcontext(_OnDriver(self._database, spec, batch)))
 
-    def _merge(self, spec: MergeSpec, rows: pa.Table, batch: MergeBatch, engine: DeltaEngine) -> MergeResult:
+    def _merge_by(
+        self, spec: MergeSpec, batch: MergeBatch | FrameBatch, rows: AbstractContextManager[_Rows]
+    ) -> MergeResult:
+        with self._plain_errors(spec), rows as offering:
+            self._states.ensure()
+            return self._retried(spec, lambda: self._merge(spec, offering, [v.scope for v in batch.versions]))
+
+    def _merge(self, spec: MergeSpec, rows: _Rows, scopes: list[str]) -> MergeResult:
         table = self._open(spec)
-        known = self._settled(table, spec, [v.scope for v in batch.versions])
-        offered = split_offered(spec, rows, batch, known)
-        tally = Tally.of_rows(spec, rows, offered.stale)
+        known = self._settled(table, spec, scopes)
+        offered = rows.split(known)
+        tally = rows.tally(offered.stale)
         if offered.fresh:
-            changes, scopes = None, [version.scope for version in offered.changing]
-            if scopes:
-                changing = rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows
-                changes = find_changes(self._database, table, spec, changing, scopes, tally)
+            changing = [version.scope for version in offered.changing]
+            difference = rows.difference(table, changing, tally) if changing else None
             records = state_records(spec, offered.fresh, tally.by_scope(), offered.hashes)
-            if changes is None:
+            if difference is None:
                 with self._postgres.transaction() as connection:
                     self._states.save(connection, sink_id(table), spec.table, records, version=table.version())
             else:
-                self._commit(table, spec, changes, records, engine)
+                self._commit(table, spec, difference, records)
                 keep_few(table)
         return tally.result(offered.stale)
 
-    def _commit(
-        self, table: DeltaTable, spec: MergeSpec, changes: Changes, records: list[StateRecord], engine: DeltaEngine
-    ) -> None:
+    def _commit(self, table: DeltaTable, spec: MergeSpec, difference: Difference, records: list[StateRecord]) -> None:
         sink, batch_id = sink_id(table), uuid.uuid4()
         with self._postgres.transaction() as connection:
             self._states.open_intent(connection, sink, spec.table, batch_id, table.version(), records)
         try:
-            applied = engine(table, changes, batch_id)
+            applied = difference.apply(table, batch_id)
         except CommitConflict:
             with self._postgres.transaction() as connection:
                 self._states.close_intent(connection, batch_id)
             raise
         with self._postgres.transaction() as connection:
-            if applied == expected(changes):
+            if applied == difference.expected:
                 self._states.save(connection, sink, spec.table, records, version=applied.version)
             self._states.close_intent(connection, batch_id)
-        if applied != expected(changes):
+        if applied != difference.expected:
             raise LakeError(
-                f"Delta table {table.table_uri}: the engine reports {applied} for {expected(changes)}: rows of these "
+                f"Delta table {table.table_uri}: the engine reports {applied} for {difference.expected}: rows of these "
                 f"{spec.scope} were changed by a writer without their lock; run it again"
             )
 

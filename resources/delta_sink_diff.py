@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from resources.delta_engines import ACTION, DELETE, INSERT, UPDATE, Applied, Changes
+from resources.delta_engines import ACTION, DELETE, INSERT, UPDATE, Changes
 from resources.lake import read_table
 from resources.merge import SOURCE_CAPTURED_AT, MergeSpec
 from resources.merge_batch import Tally, count_groups, scope_values
@@ -35,7 +35,7 @@ def find_changes(
     rows = rows.combine_chunks()
     partition = (spec.partition,) if spec.partition else ()
     columns = dict.fromkeys((*spec.key, spec.scope, *partition, *spec.business_columns))
-    if _guards(spec):
+    if guards(spec):
         columns[SOURCE_CAPTURED_AT] = None
     own = spec.scope in spec.key
     where = scope_condition(spec, scopes) if own else None
@@ -59,12 +59,6 @@ def find_changes(
     return Changes(source, spec.key, spec.column_names, scope_condition(spec, scopes, "t.") if own else "")
 
 
-def expected(changes: Changes) -> Applied:
-    """Return what an engine must report for `changes`."""
-    found = {row["values"]: row["counts"] for row in pc.value_counts(changes.rows[ACTION]).to_pylist()}
-    return Applied(found.get(INSERT, 0), found.get(UPDATE, 0), found.get(DELETE, 0))
-
-
 def _marked(rows: pa.Table, action: str, schema: pa.Schema) -> pa.Table:
     columns = []
     for field in schema:
@@ -77,7 +71,7 @@ def _marked(rows: pa.Table, action: str, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _guards(spec: MergeSpec) -> bool:
+def guards(spec: MergeSpec) -> bool:
     """Tell whether a row may be held by a newer capture of another scope."""
     return spec.scope not in spec.key and SOURCE_CAPTURED_AT in spec.column_names
 
@@ -91,7 +85,7 @@ def _join(
         return numbers, pa.chunked_array([pa.nulls(rows.num_rows, pa.int64())])
     distinct = [f"s.{_quoted(name)} IS DISTINCT FROM t.{_quoted(name)}" for name in spec.business_columns]
     changed = f"({' OR '.join(distinct)})" if distinct else "FALSE"
-    if _guards(spec):
+    if guards(spec):
         scope, at = _quoted(spec.scope), _quoted(SOURCE_CAPTURED_AT)
         changed += f" AND (s.{scope} IS NOT DISTINCT FROM t.{scope} OR (t.{at} <= s.{at}) IS DISTINCT FROM FALSE)"
     query = f"""

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 FOLDED = "folded:"
 """How the content hash of a set of captures begins."""
@@ -151,6 +154,18 @@ class MergeBatch:
     """Compare with the table also the rows of scopes that are offered just as they were merged last."""
 
 
+@dataclass(frozen=True)
+class FrameBatch:
+    """A MergeBatch whose rows are a DataFrame; it is read several times, so what is costly to compute is persisted.
+
+    Its rows must be the same whenever it is read, up to their order.
+    """
+
+    rows: DataFrame
+    versions: Sequence[ScopeVersion]
+    compare_all: bool = False
+
+
 @dataclass
 class MergeCounts:
     """What a merge did, as told by the engine; `skipped_stale` counts offered rows of scopes merged newer before."""
@@ -204,8 +219,11 @@ class Sink(Protocol):
         """Return what was merged last by scope, after healing what an interrupted merge left behind."""
         ...
 
-    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
-        """Merge `batch` by the contract; the caller holds the lock on its scopes."""
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        """Merge `batch` by the contract; the caller holds the lock on its scopes.
+
+        Raises PlatformError for a FrameBatch where the sink has no way by Spark's executors.
+        """
         ...
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from resources.errors import PlatformError
 from resources.merge import (
+    FrameBatch,
     MergeBatch,
     MergeCounts,
     MergeResult,
@@ -20,6 +21,7 @@ from resources.merge import (
     ScopeVersion,
     StaleScope,
 )
+from resources.merge_schema import takes_null
 from resources.sql_types import arrow_type, parse_type
 
 Group = tuple[str, date | None]
@@ -46,41 +48,73 @@ def scope_values(spec: MergeSpec, scopes: Sequence[str]) -> pa.Array:
         raise PlatformError(f"{spec.table}: a scope is no {wanted.sql_type} ({spec.scope}): {error}") from error
 
 
-def checked_rows(spec: MergeSpec, batch: MergeBatch) -> pa.Table:
+def checked_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> pa.Table:
     """Return the batch's rows in the spec's types and order.
 
     Raise PlatformError where the batch breaks the contract: a column missing or of another type, a null in a column
-    that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version.
+    that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version; and for
+    rows that are in Spark.
     """
-    _check_spec(spec)
+    check_spec(spec)
+    if isinstance(batch, FrameBatch):
+        raise PlatformError(f"{spec.table}: rows in Spark are merged by executors: set MLB_MERGE_ENGINE=executors")
     rows = _cast(spec, batch.rows)
-    for column in spec.columns:
-        values = rows[column.name]
-        if (not column.nullable or column.name in spec.key) and values.null_count:
-            raise PlatformError(f"{spec.table}: {values.null_count} rows have no {column.name}, which cannot be null")
-        length = parse_type(column.sql_type).length
-        if length is not None and rows.num_rows:
-            longest = pc.max(pc.utf8_length(values)).as_py()
-            if longest is not None and longest > length:
-                raise PlatformError(
-                    f"{spec.table}: a value of {column.name} has {longest} characters, more than {column.sql_type}"
-                )
-    distinct = rows.select(list(spec.key)).group_by(list(spec.key)).aggregate([]).num_rows
-    if distinct != rows.num_rows:
-        raise PlatformError(
-            f"{spec.table}: {rows.num_rows - distinct} rows repeat a key ({', '.join(spec.key)}); "
-            "offer one row for each key"
-        )
-    known = {version.scope for version in batch.versions}
-    if len(known) != len(batch.versions):
-        raise PlatformError(f"{spec.table}: a scope is offered twice; offer one capture for each {spec.scope}")
-    unknown = set(pc.unique(scope_column(spec, rows)).to_pylist()) - known
-    if unknown:
-        raise PlatformError(f"{spec.table}: rows of {spec.scope} {sorted(unknown, key=str)[:3]} come without a capture")
+    strict = [c.name for c in spec.columns if not takes_null(spec, c)]
+    bounded = [c.name for c in spec.columns if parse_type(c.sql_type).length is not None]
+    check_facts(
+        spec,
+        BatchFacts(
+            rows=rows.num_rows,
+            keys=rows.select(list(spec.key)).group_by(list(spec.key)).aggregate([]).num_rows,
+            nulls={name: rows[name].null_count for name in strict},
+            longest={name: pc.max(pc.utf8_length(rows[name])).as_py() or 0 for name in bounded if rows.num_rows},
+            scopes=set(pc.unique(scope_column(spec, rows)).to_pylist()),
+        ),
+        batch.versions,
+    )
     return rows
 
 
-def _check_spec(spec: MergeSpec) -> None:
+@dataclass(frozen=True)
+class BatchFacts:
+    """What tells whether a batch's rows keep the contract, wherever they are."""
+
+    rows: int
+    keys: int
+    """Distinct keys among them."""
+    nulls: Mapping[str, int]
+    """Rows without a value, by column that takes no null."""
+    longest: Mapping[str, int]
+    """Characters of the longest text, by column of a limited length."""
+    scopes: Collection[str]
+
+
+def check_facts(spec: MergeSpec, facts: BatchFacts, versions: Sequence[ScopeVersion]) -> None:
+    """Raise PlatformError, saying what is wrong, for rows that break the contract."""
+    for column in spec.columns:
+        nulls, longest = facts.nulls.get(column.name, 0), facts.longest.get(column.name, 0)
+        if nulls:
+            raise PlatformError(f"{spec.table}: {nulls} rows have no {column.name}, which cannot be null")
+        length = parse_type(column.sql_type).length
+        if length is not None and longest > length:
+            raise PlatformError(
+                f"{spec.table}: a value of {column.name} has {longest} characters, more than {column.sql_type}"
+            )
+    if facts.keys != facts.rows:
+        raise PlatformError(
+            f"{spec.table}: {facts.rows - facts.keys} rows repeat a key ({', '.join(spec.key)}); "
+            "offer one row for each key"
+        )
+    known = {version.scope for version in versions}
+    if len(known) != len(versions):
+        raise PlatformError(f"{spec.table}: a scope is offered twice; offer one capture for each {spec.scope}")
+    unknown = set(facts.scopes) - known
+    if unknown:
+        raise PlatformError(f"{spec.table}: rows of {spec.scope} {sorted(unknown, key=str)[:3]} come without a capture")
+
+
+def check_spec(spec: MergeSpec) -> None:
+    """Raise PlatformError for a spec whose key, scope and partition do not go together."""
     names = set(spec.column_names)
     needed = (*spec.key, spec.scope, *((spec.partition,) if spec.partition else ()))
     missing = [name for name in needed if name not in names]
@@ -93,10 +127,15 @@ def _check_spec(spec: MergeSpec) -> None:
         )
 
 
-def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
-    missing = [name for name in spec.column_names if name not in rows.column_names]
+def check_columns(spec: MergeSpec, names: Collection[str]) -> None:
+    """Raise PlatformError where rows with the columns `names` lack one of the spec."""
+    missing = [name for name in spec.column_names if name not in names]
     if missing:
         raise PlatformError(f"{spec.table}: the batch lacks the columns {', '.join(missing)}")
+
+
+def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
+    check_columns(spec, rows.column_names)
     columns = []
     for wanted in spec.columns:
         kind = arrow_type(wanted.sql_type)
@@ -170,14 +209,30 @@ class Offered:
     """Digests of rows by scope, of scopes that were merged before."""
 
 
-def split_offered(spec: MergeSpec, rows: pa.Table, batch: MergeBatch, states: Mapping[str, ScopeState]) -> Offered:
-    """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last.
+def split_offered(
+    spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch, states: Mapping[str, ScopeState]
+) -> Offered:
+    """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last."""
+    return split_versions(
+        spec, batch.versions, states, lambda scopes: rows_hashes(spec, rows, scopes), compare_all=batch.compare_all
+    )
+
+
+def split_versions(
+    spec: MergeSpec,
+    versions: Sequence[ScopeVersion],
+    states: Mapping[str, ScopeState],
+    digests: Callable[[list[str]], dict[str, str]],
+    *,
+    compare_all: bool,
+) -> Offered:
+    """Part captures by what is to be done; `digests` gives the digest of a scope's rows as they are offered.
 
     Of what was merged before, the digest is computed, so that the next capture that says the same costs no merge.
     """
-    fresh, stale = split_stale(batch.versions, states, folds=spec.folds)
-    hashes = rows_hashes(spec, rows, [v.scope for v in fresh if v.scope in states])
-    unchanged = set() if batch.compare_all else {s for s, digest in hashes.items() if digest == states[s].rows_hash}
+    fresh, stale = split_stale(versions, states, folds=spec.folds)
+    hashes = digests([v.scope for v in fresh if v.scope in states])
+    unchanged = set() if compare_all else {s for s, digest in hashes.items() if digest == states[s].rows_hash}
     changing = [v for v in fresh if v.scope not in unchanged]
     return Offered(fresh, changing, stale, hashes)
 
@@ -196,9 +251,14 @@ class Tally:
     @classmethod
     def of_rows(cls, spec: MergeSpec, rows: pa.Table, stale: Sequence[StaleScope] = ()) -> Tally:
         """Count the rows offered, those of stale scopes as skipped."""
+        return cls.of_groups(count_groups(spec, rows), stale)
+
+    @classmethod
+    def of_groups(cls, groups: Mapping[Group, int], stale: Sequence[StaleScope] = ()) -> Tally:
+        """Take the rows offered by scope and partition, those of stale scopes as skipped."""
         tally = cls()
         skipped = {s.scope for s in stale}
-        for group, count in count_groups(spec, rows).items():
+        for group, count in groups.items():
             counts = tally.at(group)
             counts.source_rows += count
             counts.skipped_stale += count if group[0] in skipped else 0

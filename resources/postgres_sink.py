@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from threading import Lock
 from typing import cast
 
@@ -15,13 +16,14 @@ from psycopg import sql
 from resources.errors import PlatformError
 from resources.merge import (
     SOURCE_CAPTURED_AT,
+    FrameBatch,
     MergeBatch,
     MergeCounts,
     MergeResult,
     MergeSpec,
     ScopeState,
 )
-from resources.merge_batch import Tally, arrow_schema, checked_rows, rows_of, scope_values, split_offered
+from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, rows_of, scope_values, split_offered
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_sink_schema import PreparedTables, table_name
@@ -29,7 +31,7 @@ from resources.sql_types import postgres_type
 
 SINK = "postgres"
 _STAGE = sql.Identifier("merge_stage")
-_ANALYZE_FROM_ROWS = 2_000
+_ANALYZE_FROM_ROWS, _COPY_ROWS = 2_000, 20_000
 _INSTANT, _WALL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
 
 
@@ -52,40 +54,52 @@ class PostgresSink:
 
         Raise SchemaChangeRefused, naming the column, where data would be lost.
         """
-        with _plain_errors(spec), self._lock:
+        with plain_errors(spec), self._lock:
             self._states.ensure()
             self._tables.prepare(spec)
 
     def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
         """Return what was merged last by scope."""
-        with _plain_errors(spec):
+        with plain_errors(spec):
             self._states.ensure()
             with self._postgres.transaction() as connection:
                 return self._states.load(connection, SINK, spec.table, scopes)
 
-    def merge(self, spec: MergeSpec, batch: MergeBatch) -> MergeResult:
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""
         rows = checked_rows(spec, batch)
-        with _plain_errors(spec):
+        with plain_errors(spec):
             self._states.ensure()
             with self._postgres.transaction() as connection:
                 return self._merge(connection, spec, rows, batch)
 
-    def _merge(self, connection: Connection, spec: MergeSpec, rows: pa.Table, batch: MergeBatch) -> MergeResult:
+    def _merge(
+        self, connection: Connection, spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch
+    ) -> MergeResult:
         known = self._states.load(connection, SINK, spec.table, [v.scope for v in batch.versions], lock=True)
         offered = split_offered(spec, rows, batch, known)
         tally = Tally.of_rows(spec, rows, offered.stale)
         if offered.changing:
             scopes = [version.scope for version in offered.changing]
             _stage(connection, spec, rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows)
-            if spec.snapshot:
-                _delete_vanished(connection, spec, scopes, tally)
-            _merge_staged(connection, spec, tally)
-            connection.execute(sql.SQL("DROP TABLE {}").format(_STAGE))
+            self._write(connection, spec, scopes, tally, _STAGE)
+        self._note(connection, spec, offered, tally)
+        return tally.result(offered.stale)
+
+    def _write(
+        self, connection: Connection, spec: MergeSpec, scopes: Sequence[str], tally: Tally, stage: sql.Identifier
+    ) -> None:
+        """Merge what is staged of `scopes`, count it in `tally`, and drop the stage."""
+        if spec.snapshot:
+            _delete_vanished(connection, spec, scopes, tally, stage)
+        _merge_staged(connection, spec, tally, stage)
+        connection.execute(sql.SQL("DROP TABLE {}").format(stage))
+
+    def _note(self, connection: Connection, spec: MergeSpec, offered: Offered, tally: Tally) -> None:
+        """Write the states that a merge leads to."""
         if offered.fresh:
             records = state_records(spec, offered.fresh, tally.by_scope(), offered.hashes)
             self._states.save(connection, SINK, spec.table, records)
-        return tally.result(offered.stale)
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
         """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""
@@ -96,7 +110,7 @@ class PostgresSink:
         query = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT csv)").format(
             _list(sql.Identifier(name) for name in spec.column_names), table_name(spec.table), where
         )
-        with _plain_errors(spec), self._postgres.transaction() as connection:
+        with plain_errors(spec), self._postgres.transaction() as connection:
             connection.execute("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
             with connection.cursor().copy(query) as copy:
                 data = b"".join(copy)
@@ -104,7 +118,8 @@ class PostgresSink:
 
 
 @contextmanager
-def _plain_errors(spec: MergeSpec) -> Iterator[None]:
+def plain_errors(spec: MergeSpec) -> Iterator[None]:
+    """Turn what PostgreSQL raises into one line that names the table."""
     try:
         yield
     except psycopg.errors.UndefinedTable as error:
@@ -119,27 +134,47 @@ def _first_line(error: psycopg.Error) -> str:
 
 
 def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
-    names = _list(sql.Identifier(name) for name in spec.column_names)
-    columns = _list(
+    connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(_STAGE, stage_columns(spec)))
+    copy_rows(connection, spec, _STAGE, rows.to_batches(max_chunksize=_COPY_ROWS))
+    analyze_stage(connection, spec, _STAGE, rows.num_rows)
+
+
+def stage_columns(spec: MergeSpec) -> sql.Composed:
+    """Return the columns of a table that rows are staged in, for its DDL."""
+    return _list(
         sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.sql_type))) for c in spec.columns
     )
-    connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(_STAGE, columns))
-    if not rows.num_rows:
-        return
+
+
+def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Identifier, batches: Iterable[pa.RecordBatch]) -> int:
+    """Copy rows, in the spec's columns and Arrow types, into `stage`; return how many."""
+    batches, copied = (batch for batch in batches if batch.num_rows), 0
+    first = next(batches, None)
+    if first is None:
+        return 0
     connection.execute("SET LOCAL timezone = 'UTC'")
     # Times are sent as UTC without saying so: Arrow writes them fifteen times as fast.
-    rows = rows.cast(pa.schema(pa.field(f.name, _WALL if f.type == _INSTANT else f.type) for f in rows.schema))
+    schema = pa.schema(pa.field(f.name, _WALL if f.type == _INSTANT else f.type) for f in first.schema)
     options = pa_csv.WriteOptions(include_header=False)
-    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(_STAGE, names)) as copy:
-        for chunk in rows.to_batches(max_chunksize=20_000):
+    names = _list(sql.Identifier(name) for name in spec.column_names)
+    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(stage, names)) as copy:
+        for batch in chain([first], batches):
             sink = pa.BufferOutputStream()
-            pa_csv.write_csv(chunk, sink, options)
+            pa_csv.write_csv(batch.cast(schema), sink, options)
             copy.write(memoryview(sink.getvalue()))
-    if rows.num_rows >= _ANALYZE_FROM_ROWS:
-        connection.execute(sql.SQL("ANALYZE {} ({})").format(_STAGE, _list(sql.Identifier(name) for name in spec.key)))
+            copied += batch.num_rows
+    return copied
 
 
-def _delete_vanished(connection: Connection, spec: MergeSpec, scopes: Sequence[str], tally: Tally) -> None:
+def analyze_stage(connection: Connection, spec: MergeSpec, stage: sql.Identifier, rows: int) -> None:
+    """Let the planner know the staged keys, where there are so many rows that it matters."""
+    if rows >= _ANALYZE_FROM_ROWS:
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(stage, _list(sql.Identifier(name) for name in spec.key)))
+
+
+def _delete_vanished(
+    connection: Connection, spec: MergeSpec, scopes: Sequence[str], tally: Tally, stage: sql.Identifier
+) -> None:
     query = sql.SQL(
         "WITH gone AS (DELETE FROM {table} t WHERE t.{scope} = ANY(%s::{kind}) AND NOT EXISTS "
         "(SELECT FROM {stage} s WHERE {same_key}) RETURNING {group}) "
@@ -148,14 +183,14 @@ def _delete_vanished(connection: Connection, spec: MergeSpec, scopes: Sequence[s
         table=table_name(spec.table),
         scope=sql.Identifier(spec.scope),
         kind=_scope_array(spec),
-        stage=_STAGE,
+        stage=stage,
         same_key=_same_key(spec),
         group=_group(spec),
     )
     _count(connection.execute(query, (scope_values(spec, scopes).to_pylist(),)), tally)
 
 
-def _merge_staged(connection: Connection, spec: MergeSpec, tally: Tally) -> None:
+def _merge_staged(connection: Connection, spec: MergeSpec, tally: Tally, stage: sql.Identifier) -> None:
     values = [name for name in spec.column_names if name not in spec.key]
     clauses = []
     if spec.business_columns:
@@ -179,7 +214,7 @@ def _merge_staged(connection: Connection, spec: MergeSpec, tally: Tally) -> None
         "SELECT action, scope, partition, count(*) FROM merged GROUP BY action, scope, partition"
     ).format(
         table=table_name(spec.table),
-        stage=_STAGE,
+        stage=stage,
         same_key=_same_key(spec),
         clauses=sql.SQL(" ").join(clauses),
         group=_group(spec),

@@ -27,6 +27,11 @@ def pytest_configure() -> None:
     os.environ.pop("COLUMNS", None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--spark-master` takes the tests to a cluster, and those of the sinks through every way by Spark."""
+    parser.addoption("--spark-master", help="Spark master of this session (default local[2])")
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist, which reads the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of two processes one has all that needs the Spark session, the other the rest by file, the long UI first."""
@@ -75,11 +80,12 @@ def database(postgres: Postgres) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark session of this test session, with our settings and the jars that `make setup` fetched."""
     jars = load_settings().jars
     install_jars(jars, jars.parent / "ivy")
-    session = open_session(spark_settings(jars, tmp_path_factory.mktemp("spark"), master="local[2]", quick_start=True))
+    master = request.config.getoption("spark_master") or "local[2]"
+    session = open_session(spark_settings(jars, tmp_path_factory.mktemp("spark"), master=master, quick_start=True))
     yield session
     session.stop()
 

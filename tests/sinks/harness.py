@@ -11,12 +11,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from resources.delta_sink import DeltaSink
+from resources.executor_rows import frame_of
 from resources.lake import open_table
-from resources.merge import ColumnSpec, MergeBatch, MergeResult, MergeSpec, ScopeVersion, Sink
+from resources.merge import ColumnSpec, FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeVersion, Sink
 from resources.merge_batch import arrow_schema
 from resources.postgres import Postgres
+from resources.postgres_executors import ExecutorPostgresSink
 
 START = datetime(2024, 5, 1, 17, 0, tzinfo=UTC)
 MAY_1, MAY_2 = date(2024, 5, 1), date(2024, 5, 2)
@@ -148,6 +151,28 @@ class SinkCase:
     def held(self, spec: MergeSpec) -> list[tuple[Any, ...]]:
         """Return keys and business columns of the table."""
         return business(spec, self.make().fetch(spec))
+
+
+def as_frame(spark: SparkSession, given: MergeBatch) -> FrameBatch:
+    """Return a batch whose rows are in Spark, in several partitions and no order."""
+    frame = frame_of(spark, given.rows).repartition(3)
+    return FrameBatch(frame, given.versions, compare_all=given.compare_all)
+
+
+class FramesToPostgres(ExecutorPostgresSink):
+    """Offers every batch as a DataFrame."""
+
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        assert isinstance(batch, MergeBatch)
+        return super().merge(spec, as_frame(self._spark(), batch))
+
+
+class FramesToDelta(DeltaSink):
+    """Offers every batch as a DataFrame."""
+
+    def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        assert isinstance(batch, MergeBatch) and self._spark is not None
+        return super().merge(spec, as_frame(self._spark(), batch))
 
 
 def is_delta(sink: Sink) -> bool:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from datetime import date
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resources.delta_sink import DeltaSink
 from resources.merge import MergeCounts, Sink
 from resources.postgres import Postgres
-from resources.postgres_sink import PostgresSink
 
+from .conftest import FROM_FRAMES, LIGHT_KINDS, make_case
 from .harness import MAY_1, MAY_2, Capture, batch, business, expected, new_spec
 
 PLAYS = st.dictionaries(
@@ -55,11 +54,17 @@ def histories(draw: st.DrawFn) -> list[list[Capture]]:
 
 
 @pytest.fixture
-def sinks(database: Postgres, tmp_path: Path) -> list[Sink]:
-    return [PostgresSink(database), DeltaSink(str(tmp_path / "lake"), database)]
+def sinks(request: pytest.FixtureRequest, database: Postgres, lake: str) -> list[Sink]:
+    """The sinks without Spark; on a cluster those that take frames."""
+    cluster = request.config.getoption("spark_master") is not None
+    return [make_case(kind, request, database, lake).make() for kind in (FROM_FRAMES if cluster else LIGHT_KINDS)]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("MLB_HISTORIES", "20")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(history=histories())
 def test_any_history_ends_as_the_newest_captures_say(sinks: list[Sink], history: list[list[Capture]]) -> None:
     spec = new_spec()

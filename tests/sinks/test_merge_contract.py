@@ -16,6 +16,7 @@ from resources.errors import PlatformError
 from resources.merge import ColumnSpec, MergeBatch, MergeCounts, ScopeVersion
 from resources.merge_batch import arrow_schema
 
+from .conftest import LIGHT_KINDS
 from .harness import MAY_1, MAY_2, Capture, SinkCase, at, batch, expected, new_spec
 
 FIRST = Capture(1, 0, {0: (0, "ball"), 1: (1, "homer"), 2: (1, None)})
@@ -245,7 +246,7 @@ def test_a_snapshot_whose_key_lacks_the_scope_is_refused(light_case: SinkCase) -
 
 def test_writers_of_different_games_lose_nothing(case: SinkCase) -> None:
     spec = new_spec()
-    writers, rounds = (2, 2) if case.kind == "delta-spark" else (4, 5)
+    writers, rounds = (4, 5) if case.kind in LIGHT_KINDS else (2, 2)
     captures: list[Capture] = []
 
     def write(mine: list[Capture]) -> None:
