@@ -1,0 +1,28 @@
+"""How much is measured: `bench` has the shape of `full` and takes minutes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of games, repetitions, and minutes."""
+
+    season: int
+    season_repeat: int
+    repeat: int
+    """Repetitions of what is short: a date, unchanged dates, a corrected game."""
+    parts: tuple[int, int]
+    """Games that the usual Spark jobs run with; a season of theirs is the line through both."""
+    unchanged: int
+    growth: tuple[int, int]
+    live_minutes: float
+    sensor_rows: int = 100_000
+    cold_repeat: int = 2
+
+
+SIZES = {
+    "bench": Size(150, 3, 5, (15, 45), 150, (50, 200), 1),
+    "full": Size(2_430, 2, 7, (30, 150), 450, (500, 10_000), 5, cold_repeat=5),
+}
