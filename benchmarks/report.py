@@ -79,16 +79,16 @@ def show(workloads: Sequence[Workload]) -> None:
 
 
 def show_targets(results: Sequence[Result]) -> None:
-    """Print what was measured of the targets, and whether it is within them."""
+    """Print what was measured of the targets, and whether it is within them; what was not measured is left out."""
     table = Table(title="targets", title_justify="left")
     for name in ("workload", "what", "measured", "at most", ""):
         table.add_column(name, justify="right" if name in ("measured", "at most") else "left")
     for r in results:
-        style = None if r.passed is None else "green" if r.passed else "red"
+        if r.value is None:
+            continue
+        style = "green" if r.passed else "red"
         limit = f"{r.limit:g} {r.unit}" if r.at_most else f"at least {r.limit:g} {r.unit}"
-        table.add_row(
-            r.workload, r.what, "" if r.value is None else f"{r.value:.3g} {r.unit}", limit, r.verdict, style=style
-        )
+        table.add_row(r.workload, r.what, f"{r.value:.3g} {r.unit}", limit, r.verdict, style=style)
     _console.print(table)
 
 
