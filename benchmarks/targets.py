@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,13 +129,19 @@ TARGETS = (
 )  # fmt: skip
 
 
-def judged(workloads: Mapping[str, Mapping[str, Any]]) -> list[Result]:
-    """Return every target with what a run measured of it; `workloads` are those of its JSON."""
-    return list(_judged(Figures(workloads)))
+def judged(workloads: Mapping[str, Mapping[str, Any]], limits: Mapping[str, float] | None = None) -> list[Result]:
+    """Return every target with what a run measured of it; `workloads` are those of its JSON.
+
+    `limits` gives other limits by key; then only those targets are judged. Raises KeyError for a key there is not.
+    """
+    figures = Figures(workloads)
+    if limits is None:
+        return [_judge(target, target.limit, figures) for target in TARGETS]
+    by_key = {target.key: target for target in TARGETS}
+    return [_judge(by_key[key], limit, figures) for key, limit in limits.items()]
 
 
-def _judged(figures: Figures) -> Iterator[Result]:
-    for t in TARGETS:
-        value = t.value(figures)
-        passed = None if value is None else value <= t.limit if t.at_most else value >= t.limit
-        yield Result(t.key, t.workload, t.what, value, t.limit, t.unit, t.at_most, passed)
+def _judge(target: Target, limit: float, figures: Figures) -> Result:
+    value = target.value(figures)
+    passed = None if value is None else value <= limit if target.at_most else value >= limit
+    return Result(target.key, target.workload, target.what, value, limit, target.unit, target.at_most, passed)

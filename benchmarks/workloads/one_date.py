@@ -37,10 +37,10 @@ def corrected(at: Arena, size: Size) -> Workload:
     return workload
 
 
-def unchanged(at: Arena, games: int, repeat: int) -> Workload:
-    """Bring up dates in empty tables, and then again though there is no newer capture."""
+def unchanged(at: Arena, games: int, repeat: int, fills: int = 2) -> Workload:
+    """Bring up dates in empty tables `fills` times, and then again though there is no newer capture."""
     workload, dates = begin("unchanged", games), raw.dates_of(games)
-    for n in range(max(1, repeat // 2)):
+    for n in range(fills):
         _fill(at, workload, dates, "end to end", compare=n == 0)
     for _ in range(repeat):
         for contender in SIDE_BY_SIDE:
