@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from benchmarks import dagster_run, raw
+from benchmarks import dagster_run
 from benchmarks.compare import PeerTables, differences
 from benchmarks.cpu import CpuClock, Spent
 from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, PER_TABLE, Workload
@@ -105,10 +105,8 @@ def arena(games: int) -> Iterator[Arena]:
         ours = Ours(home, load_settings().jars)
         stack.callback(ours.close)
         told(f"simulating and ingesting {games} games")
-        size = raw.ingest(games, ours.platform.raw, ours.mapping)
+        size = ours.ingest(games)
         postgres = ours.platform.postgres
-        with postgres.connect(autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")
         hand = Handwritten(postgres.url, home / HAND)
         stack.callback(hand.close)
         start = timed(ours.platform.spark)

@@ -28,7 +28,7 @@ COLOURS = {DAGSTER: "#1f6f8b", OURS: "#64b5cd", HAND: "#e08e45", DUCKDB: "#c9b45
 _GREYS = ("#1f6f8b", "#64b5cd", "#e08e45", "#c9b458", "#9a9a9a", "#7b6d8d", "#a3c4bc", "#bf6b63", "#4d4d4d")
 _STYLE = {
     "svg.hashsalt": "mlb", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
-    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.xmargin": 0.08, "axes.ymargin": 0.1,
 }  # fmt: skip
 Found = Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def growth(axes: Axes, found: Found) -> None:
         under = [a + b for a, b in zip(under, values, strict=True)]
     beside.set_ylabel("peak of memory, GB")
     beside.spines["right"].set_visible(True)
-    beside.legend(frameon=False, loc="upper right")
+    beside.legend(frameon=False, loc="upper center")
     axes.set_xticks([0, 1, 3, 4], sizes * 2)
     axes.set_title("time a game and memory, through Dagster")
 

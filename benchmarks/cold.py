@@ -28,7 +28,7 @@ def measure(repeat: int) -> Workload:
     with temporary_home() as home:
         ours = Ours(home, load_settings().jars)
         told("cold: simulating and ingesting 15 games")
-        raw.ingest(raw.GAMES_A_DATE, ours.platform.raw, ours.mapping)
+        ours.ingest(raw.GAMES_A_DATE)
         tables = [argument for table in ours.tables for argument in ("--table", table)]
         command = ["-m", "mlb_platform.cli.main", "materialize", "--mapping", MAPPING, "--from", day, "--to", day]
         for _ in range(repeat):

@@ -24,6 +24,6 @@ class Size:
 
 SIZES = {
     "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, sensor_rows=2_000, cold_repeat=1),
-    "bench": Size(150, 3, 5, (15, 45), 150, (50, 200), 1),
+    "bench": Size(150, 3, 3, (15, 45), 75, (50, 200), 1, cold_repeat=1),
     "full": Size(2_430, 2, 7, (30, 150), 450, (500, 10_000), 5, cold_repeat=5),
 }
