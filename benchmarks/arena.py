@@ -47,8 +47,8 @@ class Arena:
             self.ours.reset()
             return self.ours.prepare()
         shutil.rmtree(self.home / contender, ignore_errors=True)
-        peers = {HAND: self.hand, DUCKDB: self.duckdb, PER_TABLE: self.per_table}
-        return timed(peers[contender].prepare)
+        prepare = {HAND: self.hand.prepare, DUCKDB: self.duckdb.prepare, PER_TABLE: self.per_table.prepare}
+        return timed(prepare[contender])
 
     def run(self, contender: str, dates: Range) -> tuple[dict[str, float], Spent]:
         """Bring a contender's tables up to the newest captures of these dates; return seconds by phase, and in all."""

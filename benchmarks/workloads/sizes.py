@@ -20,10 +20,16 @@ class Size:
     live_minutes: float
     sensor_rows: int = 100_000
     cold_repeat: int = 2
+    sensors: tuple[str, ...] = ()
+    """Mappings whose sensors are measured; none named: all."""
+
+
+_SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
+"""One of each kind: dated by the document, without dates, and with several entities in a response."""
 
 
 SIZES = {
-    "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, sensor_rows=2_000, cold_repeat=1),
-    "bench": Size(150, 3, 3, (15, 45), 75, (50, 200), 1, cold_repeat=1),
+    "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
+    "bench": Size(150, 3, 3, (15, 45), 75, (50, 200), 1, cold_repeat=1, sensors=_SENSORS),
     "full": Size(2_430, 2, 7, (30, 150), 450, (500, 10_000), 5, cold_repeat=5),
 }
