@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_PARTS = ("read and parse", "tables", "compute", "walk", "postgres", "delta", "merge", "other")
 _ABOUT = {
     "season": "All games into empty tables; the usual Spark jobs run with two parts of it and are scaled by the line "
     "through both.",
@@ -62,9 +63,9 @@ def _targets(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _tables(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table of medians, a column a contender, and a sentence of what was measured once."""
+    """Yield a table of medians, a column a contender, and one of what was measured once."""
     contenders = list(found["median"])
-    names = dict.fromkeys(name for phases in found["median"].values() for name in phases)
+    names = sorted(dict.fromkeys(name for phases in found["median"].values() for name in phases), key=_place)
     if contenders:
         lines = [f"| seconds | {' | '.join(contenders)} |", f"|---|{'---|' * len(contenders)}"]
         for name in names:
@@ -72,7 +73,13 @@ def _tables(found: Mapping[str, Any]) -> Iterator[str]:
             lines.append(f"| {name} | {' | '.join('' if x is None else f'{x:.2f}' for x in cells)} |")
         yield "\n".join(lines)
     if found["facts"]:
-        yield "; ".join(f"{name} {_number(value)}" for name, value in found["facts"].items()) + "."
+        lines = ["| | |", "|---|---|", *(f"| {name} | {_number(value)} |" for name, value in found["facts"].items())]
+        yield "\n".join(lines)
+
+
+def _place(name: str) -> int:
+    """Return where a phase stands in a table: whole runs, their processor seconds, then what they are made of."""
+    return 2 if name in _PARTS else 1 if name.startswith("CPU") else 0
 
 
 def _number(value: float | str) -> str:

@@ -60,6 +60,19 @@ def recapture(store: RawStore, mapping: ResolvedMapping, day: date, games: int) 
     store.insert_many(spec.raw_table, rows)
 
 
+def newest_row(store: RawStore) -> int:
+    """Return the number of the newest raw row."""
+    with store.postgres.transaction() as connection:
+        (found,) = connection.execute(b"SELECT max(raw_id) FROM game.live_game_v1").fetchone() or (0,)
+    return int(str(found))
+
+
+def forget_after(store: RawStore, raw_id: int) -> None:
+    """Remove the captures stored after a row, so that a workload finds one capture a game again."""
+    with store.postgres.transaction() as connection:
+        connection.execute(b"DELETE FROM game.live_game_v1 WHERE raw_id > %s", [raw_id])
+
+
 def _correct(play: dict[str, Any], at: datetime) -> None:
     told = play["result"].get("description") or ""
     play["result"]["description"] = f"{told.partition(' (corrected')[0]} (corrected at {at:%d %H:%M})"

@@ -58,11 +58,17 @@ def _fill(at: Arena, workload: Workload, dates: Range, phase: str, *, compare: b
 
 
 def _after_captures(at: Arena, workload: Workload, repeat: int, games: int, phase: str) -> None:
-    """Capture some games of the date again and bring it up, ours in turns with Dagster and without."""
+    """Capture some games of the date again and bring it up, ours in turns with Dagster and without.
+
+    The tables must be filled. In the end the raw store is as it was.
+    """
+    store = at.ours.platform.raw
+    before = raw.newest_row(store)
     for n in range(repeat + 1):
         for contender in (OURS, DAGSTER):
-            raw.recapture(at.ours.platform.raw, at.ours.mapping, _DATE[0], games)
+            raw.recapture(store, at.ours.mapping, _DATE[0], games)
             for one in (HAND, contender):
                 at.sample(workload, one, _DATE, phase if n else f"{phase}, first", parts=False)
             if n == repeat:
                 at.compare(workload, told_of=f"{phase}, {contender}")
+    raw.forget_after(store, before)
