@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup run test test-cluster test-chaos live-demo ui bench check clean java
+.PHONY: help setup run test test-cluster test-chaos live-demo ui bench bench-full bench-charts bench-gate check clean java
 
 help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
@@ -20,7 +20,9 @@ help:
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   every benchmark, reduced (about 15 minutes); bench-full: a season and 10,000 games (hours)"
+	@echo "make bench-charts  charts and tables in docs/performance.md from the figures of the latest run"
+	@echo "make bench-gate    fails when a ratio is far beyond what it should be (about a minute)"
 	@echo "make setup   Python packages and Spark jars only (PYTHON=/path/to/python3.12)"
 	@echo "make clean   remove what was installed; DATA=1: also the data in $(MLB_HOME)"
 
@@ -72,7 +74,16 @@ ui: setup
 	@$(BIN)/mlb ui --port $(PORT)
 
 bench: setup
-	@$(BIN)/python -m benchmarks.run $(ARGS)
+	@$(BIN)/python -m benchmarks.run --size bench $(ARGS)
+
+bench-full: setup
+	@$(BIN)/python -m benchmarks.run --size full $(ARGS)
+
+bench-charts: setup
+	@$(BIN)/python -m benchmarks.charts --docs $(ARGS)
+
+bench-gate: setup
+	@$(BIN)/python -m benchmarks.gate
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check .

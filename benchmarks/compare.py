@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 
 from benchmarks.ours import Ours
-from benchmarks.peers.handwritten import SCHEMA
-from benchmarks.peers.handwritten_tables import TABLES
 from mlb_platform.extraction.specs import merge_spec
 from resources.lake import open_table
 from resources.merge import MergeSpec
@@ -20,34 +18,29 @@ from resources.postgres_sink import PostgresSink
 _SHOWN = 3
 
 
-def differences(ours: Ours, peer_lake: Path) -> Iterator[str]:
+@dataclass(frozen=True)
+class PeerTables:
+    """Where a peer's tables are: a schema in PostgreSQL, and the path of each (`game.` and its name) in its lake."""
+
+    schema: str
+    place: Callable[[str], str]
+
+
+def differences(ours: Ours, peers: Mapping[str, PeerTables]) -> Iterator[str]:
     """Yield a line for every table of a contender or sink that differs from ours in PostgreSQL."""
-    for by_hand in TABLES:
-        name = by_hand.name
-        spec = merge_spec(ours.mapping.by_name[f"game.{name}"])
+    for table in ours.tables:
+        spec = merge_spec(ours.mapping.by_name[table])
         columns = [c.name for c in spec.columns if not c.technical]
-        if set(by_hand.names) != set(spec.column_names):
-            yield f"{spec.table}: columns {sorted(set(by_hand.names) ^ set(spec.column_names))} are not in both"
-            continue
         lake = open_table(ours.platform.settings.lake, spec.table)
         assert lake is not None
         contents = {
             "ours, PostgreSQL": PostgresSink(ours.platform.postgres).fetch(spec).select(columns),
             "ours, Delta": _of_lake(lake, columns),
-            "handwritten, Delta": _of_lake(DeltaTable(str(peer_lake / name)), columns),
         }
+        contents |= {f"{p}, Delta": _of_lake(DeltaTable(at.place(table)), columns) for p, at in peers.items()}
         yield from compare(spec, contents)
-        yield from _compare_in_postgres(ours, spec, name, columns)
-
-
-def lake_differences(ours: Ours, peers: Mapping[str, Callable[[str], str]]) -> Iterator[str]:
-    """Yield a line for every table in a peer's lake, at the path it gives, that differs from ours in PostgreSQL."""
-    for table in ours.tables:
-        spec = merge_spec(ours.mapping.by_name[table])
-        columns = [c.name for c in spec.columns if not c.technical]
-        contents = {"ours, PostgreSQL": PostgresSink(ours.platform.postgres).fetch(spec).select(columns)}
-        contents |= {f"{name}, Delta": _of_lake(DeltaTable(place(table)), columns) for name, place in peers.items()}
-        yield from compare(spec, contents)
+        for at in peers.values():
+            yield from _compare_in_postgres(ours, spec, f"{at.schema}.{table.split('.')[1]}", columns)
 
 
 def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:
@@ -71,10 +64,10 @@ def compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
                     yield f"{spec.table}: only in {place} ({first} beside {name}): {row}"
 
 
-def _compare_in_postgres(ours: Ours, spec: MergeSpec, name: str, columns: list[str]) -> Iterator[str]:
+def _compare_in_postgres(ours: Ours, spec: MergeSpec, peer: str, columns: list[str]) -> Iterator[str]:
     listed = ", ".join(f'"{column}"' for column in columns)
     with ours.platform.postgres.transaction() as connection:
-        for left, right in ((spec.table, f"{SCHEMA}.{name}"), (f"{SCHEMA}.{name}", spec.table)):
+        for left, right in ((spec.table, peer), (peer, spec.table)):
             query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right} LIMIT {_SHOWN}"
             for row in connection.execute(query).fetchall():  # type: ignore[call-overload]
                 found = dict(zip(columns, row, strict=True))

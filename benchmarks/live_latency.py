@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import shutil
-import tempfile
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
-import psutil
 
+from benchmarks.figures import Fact
+from benchmarks.home import temporary_home
+from benchmarks.memory import Sizes, memory
+from benchmarks.processes import leave
+from benchmarks.report import told
 from mlb_platform.ingestion.gate import Request, admit, gate_spec, gate_specs
-from mlb_platform.live.latency import Latencies
+from mlb_platform.live.latency import Latencies, LatencySummary
 from mlb_platform.live.stream import FEED, LiveBatch, LiveMerge
 from mlb_platform.platform import Platform
-from mlb_platform.settings import Settings, load_settings
+from mlb_platform.settings import Settings
 from mlb_platform.simulator.captures import SimulatedCapture, live_capture, simulate_games
 from resources.postgres import Postgres
 from resources.raw_store import RawCapture, RawStore
@@ -73,56 +77,50 @@ def send(url: str, games: int, every: float, at_once: bool, seconds: float) -> N
         turn += 1
 
 
-def memory() -> dict[str, float]:
-    """Return the MB resident in this process, its JVM and its Python workers."""
-    own = psutil.Process()
-    found = {"driver": own.memory_info().rss / 1e6, "jvm": 0.0, "workers": 0.0}
-    for child in own.children(recursive=True):
-        try:
-            kind = "jvm" if "java" in child.name() else "workers" if "pyspark" in " ".join(child.cmdline()) else None
-            if kind:
-                found[kind] += child.memory_info().rss / 1e6
-        except psutil.Error:
-            continue
-    return found
+@dataclass(frozen=True)
+class Options:
+    """How many games for how long, and how often a capture of each."""
+
+    minutes: float = 3
+    games: int = 15
+    every: float = 10
+    at_once: bool = False
+    delta_every: float = 60
+    warm_up: float = WARM_UP_SECONDS
+    verbose: bool = False
 
 
-def main() -> None:
-    """Run the benchmark and print what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=3)
-    parser.add_argument("--games", type=int, default=15)
-    parser.add_argument("--every", type=float, default=10)
-    parser.add_argument("--at-once", action="store_true", help="all games at the same moment")
-    parser.add_argument("--delta-every", type=float, default=60)
-    parser.add_argument("--warm-up", type=float, default=WARM_UP_SECONDS)
-    parser.add_argument("--verbose", action="store_true", help="a line a micro-batch")
-    options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="mlb-live-"))
-    (home / "jars").symlink_to(load_settings().jars)
-    platform = Platform(Settings(home=home), quick_start=False)
-    warm = Latencies()
-    started = time.monotonic()
-    sizes: list[tuple[int, float]] = []
+@dataclass
+class _Batches:
+    """The micro-batches merged so far; those of the warm-up are not counted."""
 
-    def on_batch(batch: LiveBatch) -> None:
-        is_warm = time.monotonic() - started > options.warm_up
-        if is_warm:
-            warm.add(batch.latencies)
-            sizes.append((len(batch.raw_ids), batch.seconds))
-        if options.verbose:
+    options: Options
+    started: float = 0.0
+    warm: Latencies = field(default_factory=Latencies)
+    sizes: list[tuple[int, float]] = field(default_factory=list)
+    """(captures, seconds) of each."""
+
+    def add(self, batch: LiveBatch) -> None:
+        at = time.monotonic() - self.started
+        if at > self.options.warm_up:
+            self.warm.add(batch.latencies)
+            self.sizes.append((len(batch.raw_ids), batch.seconds))
+        if self.options.verbose:
             parts = " ".join(f"{k} {v:.2f}" for k, v in batch.report.seconds.items())
-            slowest = max(batch.latencies, default=0)
-            print(
-                f"{time.monotonic() - started:7.1f} {'warm' if is_warm else 'cold'} {len(batch.raw_ids):3} captures "
-                f"{batch.seconds:.2f} s, slowest {slowest:.2f} s ({parts})",
-                flush=True,
+            told(
+                f"{at:7.1f} {'warm' if at > self.options.warm_up else 'cold'} {len(batch.raw_ids):3} captures "
+                f"{batch.seconds:.2f} s, slowest {max(batch.latencies, default=0):.2f} s ({parts})"
             )
 
-    live = LiveMerge(platform, delta_every_seconds=options.delta_every, on_batch=on_batch)
-    try:
+
+def measure(options: Options) -> dict[str, Fact]:
+    """Follow simulated games in a home of their own; return latencies, micro-batches and memory, and tell them."""
+    with temporary_home() as home:
+        platform = Platform(Settings(home=home), quick_start=False)
+        batches = _Batches(options, time.monotonic())
+        live = LiveMerge(platform, delta_every_seconds=options.delta_every, on_batch=batches.add)
         live.start()
-        started = time.monotonic()
+        batches.started = time.monotonic()
         seconds = options.warm_up + options.minutes * 60
         arguments = (platform.postgres.url, options.games, options.every, options.at_once, seconds)
         sender = multiprocessing.get_context("spawn").Process(target=send, args=arguments)
@@ -134,25 +132,51 @@ def main() -> None:
             live.check()
         live.drain()
         after = memory()
-        print(f"{options.games} games, a capture of each every {options.every:g} s, ", end="")
-        print("all at once" if options.at_once else "spread", f"for {options.minutes:g} minutes")
-        print(f"all:  {live.latencies.summary}")
-        print(f"warm: {warm.summary}")
-        if sizes:
-            captures, spent = sum(n for n, _ in sizes) / len(sizes), [s for _, s in sizes]
-            print(f"{len(sizes)} micro-batches of {captures:.1f} captures, ", end="")
-            print(f"{sum(spent) / len(spent):.2f} s each on average, {max(spent):.2f} s at most")
-        for name in before:
-            print(f"memory of {name}: {before[name]:.0f} MB after the warm-up, {after[name]:.0f} MB at the end")
         begun = time.perf_counter()
+        everything = live.latencies.summary
         live.stop()
-        print(f"stopped, Delta up to date: {time.perf_counter() - begun:.1f} s")
-    finally:
-        from resources.embedded_postgres import EmbeddedPostgres
+        stopped = time.perf_counter() - begun
+    _tell(options, everything, batches, before, after)
+    told(f"stopped, Delta up to date: {stopped:.1f} s")
+    warm = batches.warm.summary
+    found: dict[str, Fact] = {"captures": float(warm.count), "p50": warm.p50, "p95": warm.p95, "max": warm.maximum}
+    found |= {"p50, warm-up included": everything.p50, "p95, warm-up included": everything.p95}
+    found |= {"micro-batches": float(len(batches.sizes)), "stop": stopped}
+    found |= {f"MB of {name}, after the warm-up": size for name, size in before.items()}
+    return found | {f"MB of {name}, at the end": size for name, size in after.items()}
 
-        EmbeddedPostgres(platform.settings.postgres_dir, platform.settings.logs).stop()
-        shutil.rmtree(home, ignore_errors=True)
+
+def _tell(options: Options, everything: LatencySummary, batches: _Batches, before: Sizes, after: Sizes) -> None:
+    how = "all at once" if options.at_once else "spread"
+    told(f"{options.games} games, a capture of each every {options.every:g} s, {how} for {options.minutes:g} minutes")
+    told(f"all:  {everything}")
+    told(f"warm: {batches.warm.summary}")
+    if batches.sizes:
+        captures, spent = sum(n for n, _ in batches.sizes) / len(batches.sizes), [s for _, s in batches.sizes]
+        told(
+            f"{len(spent)} micro-batches of {captures:.1f} captures, {sum(spent) / len(spent):.2f} s each on average, "
+            f"{max(spent):.2f} s at most"
+        )
+    for name in before:
+        told(f"memory of {name}: {before[name]:.0f} MB after the warm-up, {after[name]:.0f} MB at the end")
+
+
+def main() -> int:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=Options.minutes)
+    parser.add_argument("--games", type=int, default=Options.games)
+    parser.add_argument("--every", type=float, default=Options.every)
+    parser.add_argument("--at-once", action="store_true", help="all games at the same moment")
+    parser.add_argument("--delta-every", type=float, default=Options.delta_every)
+    parser.add_argument("--warm-up", type=float, default=Options.warm_up)
+    parser.add_argument("--verbose", action="store_true", help="a line a micro-batch")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    given = vars(parser.parse_args())
+    out = given.pop("json")
+    leave(out, measure(Options(**given)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,6 +13,7 @@ from typing import Any
 from psycopg import sql
 from pyspark.sql import DataFrame
 
+from benchmarks import raw
 from benchmarks.peers.handwritten_tables import TABLES
 from mlb_platform.extraction.extract import Extractor
 from mlb_platform.extraction.project import Projection
@@ -55,6 +56,13 @@ class Ours:
         """Stop Spark."""
         self.platform.spark().stop()
 
+    def ingest(self, games: int) -> int:
+        """Put so many simulated games into the raw store; return the bytes of their JSON."""
+        size = raw.ingest(games, self.platform.raw, self.mapping)
+        with self.platform.postgres.connect(autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+        return size
+
     def reset(self) -> None:
         """Drop every table and all that is known of them; raw rows and Spark's plans stay."""
         platform = self.platform
@@ -89,7 +97,7 @@ class Ours:
         Reading and parsing are Spark jobs whose result goes nowhere; projecting adds the rows of all tables and their
         way to Arrow, judging what follows: looking for misfits, collapsing repeats, the quality rules.
         """
-        raw = self.platform.raw
+        store = self.platform.raw
         raw_table = self.mapping.config.source.raw_table
         captures = {r.entity_key: r for r in self.transformation().captures(start_date=first, end_date=last)}
         entities = {r.raw_id: r.entity_key for r in captures.values()}
@@ -109,7 +117,7 @@ class Ours:
 
         extractor._collect = collect  # type: ignore[method-assign]
         try:
-            total = timed(lambda: extractor.extract(entities, lambda raw_id: raw.payload(raw_table, raw_id)))
+            total = timed(lambda: extractor.extract(entities, lambda raw_id: store.payload(raw_table, raw_id)))
         finally:
             del extractor.__dict__["_collect"]
         source = extractor._source

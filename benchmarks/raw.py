@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import orjson
 
@@ -17,6 +18,12 @@ FIRST_DATE = date(2024, 7, 1)
 SEED = 20240701
 GAMES_A_DATE = 15
 _BATCH = 8
+_NEWEST = b"""
+SELECT captured_at, data FROM (
+    SELECT DISTINCT ON (entity_key) entity_key, captured_at, data::text AS data FROM game.live_game_v1
+    WHERE partition_date = %s ORDER BY entity_key, captured_at DESC
+) newest ORDER BY entity_key LIMIT %s
+"""
 
 
 def dates_of(games: int) -> tuple[date, date]:
@@ -35,11 +42,52 @@ def ingest(games: int, store: RawStore, mapping: ResolvedMapping) -> int:
     return size
 
 
-def _admitted(captures: Sequence[SimulatedCapture], spec: GateSpec) -> list[RawCapture]:
+def recapture(store: RawStore, mapping: ResolvedMapping, day: date, games: int) -> None:
+    """Store a newer capture of the first `games` games of a date, with what a scorer corrects afterwards.
+
+    Every tenth play has another description, and its pitches another speed than in the newest capture there is.
+    """
+    spec = gate_spec(mapping)
+    with store.postgres.transaction() as connection:
+        newest = connection.execute(_NEWEST, [day, games]).fetchall()
     rows = []
-    for capture in captures:
-        row = admit(orjson.dumps(capture.payload), Request("simulator", capture.captured_at), spec)
-        if isinstance(row, Rejection):
-            raise ValueError(f"the simulator made a feed that is refused: {row.reason}")
-        rows.append(row)
-    return rows
+    for captured_at, data in newest:
+        again = captured_at + timedelta(minutes=1)
+        payload = orjson.loads(str(data))
+        for play in payload["liveData"]["plays"]["allPlays"][::10]:
+            _correct(play, again)
+        rows.append(_row(payload, again, spec))
+    store.insert_many(spec.raw_table, rows)
+
+
+def newest_row(store: RawStore) -> int:
+    """Return the number of the newest raw row."""
+    with store.postgres.transaction() as connection:
+        (found,) = connection.execute(b"SELECT max(raw_id) FROM game.live_game_v1").fetchone() or (0,)
+    return int(str(found))
+
+
+def forget_after(store: RawStore, raw_id: int) -> None:
+    """Remove the captures stored after a row, so that a workload finds one capture a game again."""
+    with store.postgres.transaction() as connection:
+        connection.execute(b"DELETE FROM game.live_game_v1 WHERE raw_id > %s", [raw_id])
+
+
+def _correct(play: dict[str, Any], at: datetime) -> None:
+    told = play["result"].get("description") or ""
+    play["result"]["description"] = f"{told.partition(' (corrected')[0]} (corrected at {at:%d %H:%M})"
+    for event in play["playEvents"]:
+        pitch = event.get("pitchData") or {}
+        if "startSpeed" in pitch:
+            pitch["startSpeed"] = round(pitch["startSpeed"] + 0.1, 1)
+
+
+def _admitted(captures: Sequence[SimulatedCapture], spec: GateSpec) -> list[RawCapture]:
+    return [_row(capture.payload, capture.captured_at, spec) for capture in captures]
+
+
+def _row(payload: object, captured_at: datetime, spec: GateSpec) -> RawCapture:
+    row = admit(orjson.dumps(payload), Request("simulator", captured_at), spec)
+    if isinstance(row, Rejection):
+        raise ValueError(f"the simulator made a feed that is refused: {row.reason}")
+    return row

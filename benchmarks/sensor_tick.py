@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from typing import Any
 import dagster as dg
 from psycopg import sql
 
+from benchmarks.home import temporary_home
+from benchmarks.processes import leave
 from benchmarks.report import told
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.definitions import build_definitions
@@ -29,11 +29,11 @@ from mlb_platform.platform import Platform
 from mlb_platform.sensors.cursor import Cursor
 from mlb_platform.sensors.raw_rows import sensor_name
 from mlb_platform.settings import Settings
-from resources.embedded_postgres import EmbeddedPostgres
 from resources.postgres import Postgres
 from resources.raw_store import RawStore, table_name
 
 ROWS, DATES, MEMBERS = 100_000, 9_000, 4
+_NEW = "tick with 20 new rows"
 LIMIT = 1.0
 """Seconds one evaluation may take."""
 _FILL = """
@@ -124,8 +124,31 @@ def measure(
     found |= {"slowest until read": busiest, "ticks until read": count, "requests": requested}
     found["idle tick"] = max(ticks.once() for _ in range(3))
     fill(platform.postgres, mapping, 20, after=rows + 10)
-    found["tick with 20 new rows"] = ticks.once()
+    found[_NEW] = ticks.once()
     return found
+
+
+def measure_all(rows: int, only: Sequence[str] = ()) -> dict[str, dict[str, float]]:
+    """Measure the sensor of every mapping (or of some) in a home of its own; return their figures, and tell them."""
+    found: dict[str, dict[str, float]] = {}
+    with temporary_home() as home, ExitStack() as stack:
+        platform = Platform(Settings(home=home))
+        instance = stack.enter_context(open_instance(platform.settings, platform.postgres))
+        for name, mapping in sorted(platform.registry.mappings.items()):
+            if only and name not in only:
+                continue
+            found[name] = dict(measure(platform, instance, mapping, rows))
+            told(
+                f"{name}: "
+                + ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in found[name].items())
+            )
+        stack.callback(platform.postgres.close)
+    return found
+
+
+def evaluations(found: Mapping[str, float]) -> dict[str, float]:
+    """Return the seconds of a sensor's evaluations among its figures."""
+    return {k: v for k, v in found.items() if k in ("first tick", "slowest until read", "idle tick", _NEW)}
 
 
 def main() -> int:
@@ -133,27 +156,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sensor_tick", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS, help=f"raw rows of each mapping (default {ROWS})")
     parser.add_argument("--mapping", action="append", help="only this mapping (repeatable)")
+    parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("dagster").setLevel(logging.ERROR)
-    home = Path(tempfile.mkdtemp(prefix="mlb-sensors-"))
-    server = EmbeddedPostgres(home / "postgres", home / "logs")
-    slow = []
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home, ignore_errors=True)
-        stack.callback(server.stop)
-        platform = Platform(Settings(home=home))
-        instance = stack.enter_context(open_instance(platform.settings, platform.postgres))
-        for name, mapping in sorted(platform.registry.mappings.items()):
-            if arguments.mapping and name not in arguments.mapping:
-                continue
-            found = measure(platform, instance, mapping, arguments.rows)
-            told(
-                f"{name}: "
-                + ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in found.items())
-            )
-            slow += [f"{name}: {k}" for k, v in found.items() if isinstance(v, float) and k != "filled" and v > LIMIT]
-        stack.callback(platform.postgres.close)
+    found = measure_all(arguments.rows, arguments.mapping or ())
+    leave(arguments.json, found)
+    slow = [f"{name}: {k}" for name, each in found.items() for k, v in evaluations(each).items() if v > LIMIT]
     for line in slow:
         told(f"over {LIMIT:g} s: {line}", style="red")
     return 1 if slow else 0

@@ -31,11 +31,11 @@ SCHEMA = "handwritten"
 PROCESSES = 2
 WRITERS = 2
 """Threads that write to PostgreSQL; one more writes to the lake."""
-_NEWEST = """
+NEWEST = """
 SELECT DISTINCT ON (entity_key) raw_id FROM game.live_game_v1 WHERE partition_date BETWEEN %s AND %s
 ORDER BY entity_key, coalesce(last_seen_at, captured_at) DESC, content_hash DESC
 """
-_READ = "SELECT raw_id, captured_at, data::text FROM game.live_game_v1 WHERE raw_id = ANY(%s)"
+READ = "SELECT raw_id, captured_at, data::text FROM game.live_game_v1 WHERE raw_id = ANY(%s)"
 _WALL = pa.timestamp("us")
 _here = local()
 
@@ -81,7 +81,7 @@ class Handwritten:
         """Bring the tables up to the newest captures of the games of these dates."""
         report, started = HandReport(), time.perf_counter()
         with psycopg.connect(self._url) as connection:
-            raw_ids = [row[0] for row in connection.execute(_NEWEST, (first, last))]
+            raw_ids = [row[0] for row in connection.execute(NEWEST, (first, last))]
         shares = 2 * PROCESSES if len(raw_ids) > 40 else PROCESSES
         parts = list(self._walkers.map(_walk, [raw_ids[n::shares] for n in range(shares)]))
         walked = time.perf_counter()
@@ -113,7 +113,7 @@ def _walk(raw_ids: Sequence[int]) -> dict[str, pa.Table]:
     rows = Rows()
     with _here.connection.transaction(), _here.connection.cursor("feeds", binary=True) as cursor:
         cursor.itersize = 8
-        cursor.execute(_READ, (list(raw_ids),))
+        cursor.execute(READ, (list(raw_ids),))
         for raw_id, captured_at, data in cursor:
             rows.add(raw_id, captured_at, orjson.loads(data))
     return rows.arrow()

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import random
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
+from benchmarks.cold import import_seconds
+from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, Workload
+from benchmarks.gate import judge_twice, limits_of
+from benchmarks.markdown import BEGIN, END, put_into, section
+from benchmarks.peers.duckdb_sql import documents_sql, rows_sql
 from benchmarks.peers.handwritten_rows import _decimals
 from benchmarks.peers.handwritten_tables import TABLES, TECHNICAL
+from benchmarks.raw import _correct
+from benchmarks.targets import TARGETS, judged, ratio
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.mapping.shape import document_tree
 from mlb_platform.settings import PROJECT_ROOT
 from resources.sql_types import arrow_type
 
@@ -38,3 +52,161 @@ def test_decimals_are_rounded_half_up_by_their_digits(scale: int) -> None:
     found = _decimals(pa.array([*map(float, texts), None], pa.float64()), kind).to_pylist()
     step = Decimal(1).scaleb(-scale)
     assert found == [*(Decimal(text).quantize(step, ROUND_HALF_UP) for text in texts), None]
+
+
+def _workload(name: str, seconds: dict[str, dict[str, float]], **facts: float | str) -> Workload:
+    found = Workload(name, 15, 8_000, 0.5, facts=dict(facts))
+    for contender, phases in seconds.items():
+        found.add(contender, phases)
+    return found
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    """The workloads of a small run, as JSON."""
+    three = {HAND: 1.0, OURS: 1.2, DAGSTER: 1.3}
+    season = _workload("season", {c: {"end to end": 10 * s} for c, s in three.items()} | {DUCKDB: {"end to end": 5.0}})
+    season.facts |= {"per_table_spark, scaled": 130.0, "per_table_spark, scaled from": "15 and 45 games"}
+    workloads = {
+        "season": season,
+        "date": _workload("date", {c: {"end to end": s, "re-captured": 2 * s} for c, s in three.items()}),
+        "unchanged": _workload("unchanged", {c: {"end to end": s, "unchanged": s / 20} for c, s in three.items()}),
+        "corrected": _workload("corrected", {c: {"end to end": s, "corrected": s / 2} for c, s in three.items()}),
+        "cold": _workload("cold", {"command": {"end to end": 14.0}, "steps": {"imports": 2.0, "JVM": 7.0}}),
+        "live": _workload("live", {}, p50=1.0, p95=2.5, max=3.0),
+        "growth": _workload("growth", {}, **_growth()),
+        "dagster": _workload("dagster", {}, **{
+            "slowest tick": 0.6, "slowest tick, game/x": 0.6, "raw rows": 100.0, "definitions load": 2.0,
+        }),
+    }  # fmt: skip
+    return {name: workload.to_json() for name, workload in workloads.items()}
+
+
+def _growth() -> dict[str, float]:
+    sizes = {"fewest": (500.0, 0.06), "most": (10_000.0, 0.066)}
+    facts = {f"games, {n}": games for n, (games, _) in sizes.items()}
+    facts |= {f"seconds a game, {n}": seconds for n, (_, seconds) in sizes.items()}
+    return facts | {f"peak MB of {kind}, {n}": 100.0 for kind in ("driver", "jvm", "workers") for n in sizes}
+
+
+def test_medians_are_taken_of_the_samples() -> None:
+    workload = Workload("date")
+    for seconds in (3.0, 1.0, 2.0):
+        workload.add(HAND, {"end to end": seconds})
+    assert workload.median(HAND, "end to end") == 2.0
+    assert workload.median(HAND, "unchanged") is None
+    assert workload.to_json()["median"] == {HAND: {"end to end": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "passed"),
+    [
+        ("season", 1.3, False), ("per_table", 10.0, True), ("date", 1.3, True), ("recaptured_bare", 1.2, True),
+        ("cold", 12.7, True), ("unchanged", 0.05, True), ("corrected", 0.5, False), ("checks", 0.1 / 1.3, True),
+        ("live", 2.5, False), ("growth", 1.1, True), ("sensor", 0.6, True), ("definitions", 2.0, True),
+    ],
+)  # fmt: skip
+def test_targets_are_ratios_of_one_run(found: dict[str, Any], key: str, value: float, passed: bool) -> None:
+    (result,) = [r for r in judged(found) if r.key == key]
+    assert (result.value, result.passed) == (pytest.approx(value), passed)
+
+
+def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
+    assert {r.passed for r in judged({})} == {None}
+    assert ratio(1.0, 0.0) is None
+
+
+def test_keys_of_targets_are_distinct_and_every_limit_has_one() -> None:
+    keys = [target.key for target in TARGETS]
+    assert len(set(keys)) == len(keys)
+    assert set(limits_of()) <= set(keys)
+
+
+def test_gate_passes_within_the_limits_and_fails_beyond(found: dict[str, Any]) -> None:
+    limits = {"date": 1.5, "unchanged": 0.1}
+    assert judge_twice(lambda: found, limits)[1] == []
+    slow = copy.deepcopy(found)
+    slow["date"]["median"][DAGSTER]["end to end"] = 2.0
+    assert judge_twice(lambda: slow, limits)[1] == ["date: 2.00, the limit is 1.5"]
+    turns = iter([slow, found])
+    assert judge_twice(lambda: next(turns), limits)[1] == [], "a busy moment is no regression"
+    assert judge_twice(dict, limits)[1] == ["date: not measured", "unchanged: not measured"]
+    differing = found | {"date": {**found["date"], "same_content": False}}
+    assert judge_twice(lambda: differing, limits)[1] == ["date: tables differ"]
+
+
+def test_gate_knows_no_limit_without_a_target(found: dict[str, Any]) -> None:
+    with pytest.raises(KeyError):
+        judge_twice(lambda: found, {"speed": 1.0})
+
+
+def test_charts_are_the_same_bytes_for_the_same_figures(found: dict[str, Any], tmp_path: Path) -> None:
+    """Every workload has one, and nothing in it tells when or by what it was drawn."""
+    from benchmarks.charts import CHARTS, draw
+
+    files = [draw({"workloads": found}, tmp_path / name) for name in ("first", "second")]
+    assert [file.stem for file in files[0]] == list(CHARTS)
+    assert {t.workload for t in TARGETS} == set(CHARTS)
+    for first, second in zip(*files, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+        assert b"dc:date" not in first.read_bytes()
+    assert [f.stem for f in draw({"workloads": {"live": found["live"]}}, tmp_path)] == ["live"]
+
+
+def test_figures_take_the_place_between_the_marks(found: dict[str, Any]) -> None:
+    machine = {"cores": 2, "memory_gib": 23.5, "python": "3.11.7", "versions": {"duckdb": "2.0.0"}}
+    targets = [r.to_json() for r in judged(found)]
+    text = section(
+        {"at": "2026-11-26T10:00:00", "size": "full", "machine": machine, "targets": targets, "workloads": found},
+        ["season", "live"],
+    )
+    assert "| season | through Dagster / handwritten | 1.30 | at most 1 | missed |" in text
+    assert "![live](images/performance/live.svg)" in text
+    page = put_into(f"before\n{BEGIN}\nold\n{END}\nafter\n", text)
+    assert page.startswith("before\n") and page.endswith("\nafter\n") and "\nold\n" not in page
+    assert put_into(page, text) == page
+    with pytest.raises(ValueError, match="figures: begin"):
+        put_into("no marks", text)
+
+
+def test_import_times_are_summed_by_package() -> None:
+    told = "\n".join([
+        "import time: self [us] | cumulative | imported package", "import time:      1000 |       1000 |   dagster.a",
+        "import time:      2000 |       9000 | dagster", "import time:       500 |        500 | orjson",
+    ])  # fmt: skip
+    assert import_seconds(told) == pytest.approx({"dagster": 0.003, "orjson": 0.0005, "others": 0.0})
+
+
+def test_a_recapture_changes_every_tenth_play() -> None:
+    """The description tells when; corrected again, it tells the later time only."""
+    play = {"result": {"description": "Single"}, "playEvents": [{"pitchData": {"startSpeed": 90.1}}, {}]}
+    for minute in (1, 2):
+        _correct(play, datetime(2024, 7, 1, 20, minute, tzinfo=UTC))
+    assert play["result"] == {"description": "Single (corrected at 01 20:02)"}
+    assert play["playEvents"] == [{"pitchData": {"startSpeed": 90.3}}, {}]
+
+
+def test_duckdb_has_the_rows_of_the_mapping() -> None:
+    """A look-up, a default, a filter, a position and the last element that matches, by the SQL made for DuckDB."""
+    mapping = MappingRegistry(PROJECT_ROOT / "mapping_configs").get("game/live_game_v1")
+    document = {
+        "gamePk": 7, "gameData": {"datetime": {"officialDate": "2024-07-01"}},
+        "liveData": {"plays": {"scoringPlays": [1], "allPlays": [
+            {"playEvents": [{"isPitch": False}]},
+            {"about": {"atBatIndex": 1, "inning": 3}, "playEvents": [{"isPitch": True, "playId": "p"}, {"isPitch": 0}]},
+        ]}},
+    }  # fmt: skip
+    with duckdb.connect() as engine:
+        engine.execute(
+            "CREATE TABLE raw AS SELECT 1 AS raw_id, now() AS captured_at, ? AS data", [json.dumps(document)]
+        )
+        engine.execute(documents_sql(mapping, document_tree(mapping), "raw"))
+
+        def rows(table: str, columns: str) -> list[tuple[Any, ...]]:
+            query = rows_sql(mapping.by_name[f"game.{table}"], "'{}'", "now()")
+            return engine.sql(f"SELECT {columns} FROM ({query}) ORDER BY ALL").fetchall()
+
+        columns = "game_pk, game_date::text, at_bat_index, inning, rbi"
+        assert rows("live_game_scoring_plays", columns) == [(7, "2024-07-01", 1, 3, 0)]
+        assert rows("live_game_plays", "at_bat_index, play_id") == [(1, "p"), (None, None)]
+        assert rows("live_game_pitch_events", "play_id") == [("p",)]

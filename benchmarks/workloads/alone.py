@@ -1,0 +1,59 @@
+"""Workloads in processes of their own: live, growth, a cold command, and what Dagster's daemon waits for."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from benchmarks.arena import begin
+from benchmarks.figures import Workload
+from benchmarks.home import temporary_home
+from benchmarks.processes import measured_by, run_quietly
+from benchmarks.sensor_tick import evaluations
+from benchmarks.workloads.sizes import Size
+
+_DEFINITIONS = (
+    "from mlb_platform.definitions import build_definitions; from mlb_platform.settings import load_settings; "
+)
+_DEFINITIONS += "build_definitions(load_settings()).get_repository_def()"
+_LOADS = 3
+
+
+def live(size: Size) -> Workload:
+    """Follow fifteen games, a capture of each at the same moment every ten seconds."""
+    workload = begin("live", 15)
+    workload.facts |= measured_by("live_latency", "--minutes", str(size.live_minutes), "--at-once")
+    return workload
+
+
+def growth(size: Size) -> Workload:
+    """Measure time a game and memory with few games and with many."""
+    workload = begin("growth", max(size.growth))
+    workload.facts |= measured_by("growth", *(text for n in size.growth for text in ("--games", str(n))))
+    return workload
+
+
+def cold(size: Size) -> Workload:
+    """Measure a command for one date in a fresh process, and where its seconds go."""
+    workload = begin("cold", 15)
+    found = measured_by("cold", "--repeat", str(size.cold_repeat))
+    workload.seconds, workload.facts = found["seconds"], found["facts"]
+    return workload
+
+
+def dagster(size: Size) -> Workload:
+    """Measure the evaluations of raw-row sensors, and how long a process takes to load the definitions."""
+    workload = begin("dagster", 0)
+    some = (text for name in size.sensors for text in ("--mapping", name))
+    found = measured_by("sensor_tick", "--rows", str(size.sensor_rows), *some)
+    for mapping, figures in found.items():
+        workload.facts[f"slowest tick, {mapping}"] = max(evaluations(figures).values())
+    workload.facts["slowest tick"] = max(max(evaluations(figures).values()) for figures in found.values())
+    workload.facts["raw rows"] = float(size.sensor_rows)
+    with temporary_home() as home:
+        for _ in range(_LOADS):
+            started = time.perf_counter()
+            run_quietly([sys.executable, "-c", _DEFINITIONS], home)
+            workload.add("definitions", {"load": time.perf_counter() - started})
+    workload.facts["definitions load"] = workload.median("definitions", "load") or 0.0
+    return workload

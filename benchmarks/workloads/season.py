@@ -1,0 +1,43 @@
+"""A season into empty tables: every contender, those that take too long on a part."""
+
+from __future__ import annotations
+
+from benchmarks import raw
+from benchmarks.arena import Arena, begin
+from benchmarks.figures import DUCKDB, HAND, OURS, PER_TABLE, SIDE_BY_SIDE, Workload
+from benchmarks.report import told
+from benchmarks.workloads.sizes import Size
+
+
+def season(at: Arena, size: Size) -> Workload:
+    """Fill empty tables with all games; contenders take turns, and every one's tables are compared."""
+    workload, dates = begin("season", size.season), raw.dates_of(size.season)
+    for n in range(size.season_repeat):
+        last = n == size.season_repeat - 1
+        told(f"season, turn {n + 1} of {size.season_repeat}")
+        for contender in (DUCKDB, *SIDE_BY_SIDE):
+            at.fresh(contender)
+            at.sample(workload, contender, dates, "end to end")
+            if last and contender not in (DUCKDB, HAND):
+                at.compare(workload, (HAND, DUCKDB) if contender == OURS else (HAND,), contender)
+    workload.rows = at.rows
+    _per_table(at, workload, size)
+    return workload
+
+
+def _per_table(at: Arena, workload: Workload, size: Size) -> None:
+    """Run the usual Spark jobs with two numbers of games, and draw the line through both to the whole season."""
+    few, many = size.parts
+    seconds = {}
+    for games, phase in ((few, "warm-up"), (few, f"{few} games"), (many, f"{many} games")):
+        told(f"season, a Spark job a table, {phase}")
+        at.fresh(PER_TABLE)
+        at.sample(workload, PER_TABLE, raw.dates_of(games), phase, parts=False)
+        seconds[games] = workload.seconds[PER_TABLE][phase][-1]
+    at.fresh(OURS)
+    at.run(OURS, raw.dates_of(many))
+    at.compare(workload, (PER_TABLE,), "a part")
+    a_game = (seconds[many] - seconds[few]) / (many - few)
+    scaled = seconds[many] + (size.season - many) * a_game
+    workload.facts["per_table_spark, scaled"] = scaled
+    workload.facts["per_table_spark, scaled from"] = f"{few} and {many} games"

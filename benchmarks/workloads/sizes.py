@@ -1,0 +1,35 @@
+"""How much is measured: `bench` has the shape of `full` and takes minutes; `tiny` shows that everything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of games, repetitions, and minutes."""
+
+    season: int
+    season_repeat: int
+    repeat: int
+    """Repetitions of what is short: a date, unchanged dates, a corrected game."""
+    parts: tuple[int, int]
+    """Games that the usual Spark jobs run with; a season of theirs is the line through both."""
+    unchanged: int
+    growth: tuple[int, int]
+    live_minutes: float
+    sensor_rows: int = 100_000
+    cold_repeat: int = 2
+    sensors: tuple[str, ...] = ()
+    """Mappings whose sensors are measured; none named: all."""
+
+
+_SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
+"""One of each kind: dated by the document, without dates, and with several entities in a response."""
+
+
+SIZES = {
+    "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
+    "bench": Size(150, 3, 3, (15, 45), 75, (50, 200), 1, cold_repeat=1, sensors=_SENSORS),
+    "full": Size(2_430, 2, 7, (30, 150), 450, (500, 10_000), 5, cold_repeat=5),
+}
