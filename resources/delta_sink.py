@@ -26,7 +26,7 @@ from resources.executor_rows import apart
 from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
 from resources.lake_compaction import keep_few
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
-from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, rows_of, split_offered
+from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, counted_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
 
@@ -67,7 +67,7 @@ class _OnDriver:
         return split_offered(self._spec, self._rows, self._batch, states)
 
     def tally(self, stale: Sequence[StaleScope]) -> Tally:
-        return Tally.of_rows(self._spec, self._rows, stale)
+        return Tally.of_groups(counted_rows(self._spec, self._batch), stale)
 
     def difference(self, table: DeltaTable, scopes: Sequence[str], tally: Tally) -> Difference | None:
         whole = len(scopes) == len(self._batch.versions)

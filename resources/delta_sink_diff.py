@@ -40,6 +40,11 @@ def find_changes(
     own = spec.scope in spec.key
     where = scope_condition(spec, scopes) if own else None
     old = read_table(table, list(columns), where).combine_chunks()
+    if not old.num_rows:
+        if not rows.num_rows:
+            return None
+        tally.insert(scopes)
+        return _changes(spec, scopes, own, _marked(rows, INSERT, rows.schema.append(pa.field(ACTION, pa.string()))))
     offered, present = _join(database, spec, rows, old)
     inserted = rows.take(offered.filter(pc.is_null(present)))
     updated = rows.take(offered.filter(pc.and_(pc.is_valid(offered), pc.is_valid(present))))
@@ -56,6 +61,10 @@ def find_changes(
     source = pa.concat_tables(
         [_marked(inserted, INSERT, schema), _marked(updated, UPDATE, schema), _marked(deleted, DELETE, schema)]
     ).combine_chunks()
+    return _changes(spec, scopes, own, source)
+
+
+def _changes(spec: MergeSpec, scopes: Sequence[str], own: bool, source: pa.Table) -> Changes:
     return Changes(source, spec.key, spec.column_names, scope_condition(spec, scopes, "t.") if own else "")
 
 
@@ -65,7 +74,8 @@ def _marked(rows: pa.Table, action: str, schema: pa.Schema) -> pa.Table:
         if field.name == ACTION:
             columns.append(pa.array([action], field.type).take(pa.array(np.zeros(rows.num_rows, dtype=np.int64))))
         elif field.name in rows.column_names:
-            columns.append(pc.cast(rows[field.name], field.type))
+            same = rows[field.name].type == field.type
+            columns.append(rows[field.name] if same else pc.cast(rows[field.name], field.type))
         else:
             columns.append(pa.nulls(rows.num_rows, field.type))
     return pa.table(columns, schema=schema)
@@ -80,9 +90,6 @@ def _join(
     database: duckdb.DuckDBPyConnection, spec: MergeSpec, rows: pa.Table, old: pa.Table
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """Return pairs of row numbers (offered, present) that differ; null where a side has no row of that key."""
-    if not old.num_rows:
-        numbers = pa.chunked_array([pa.array(np.arange(rows.num_rows))])
-        return numbers, pa.chunked_array([pa.nulls(rows.num_rows, pa.int64())])
     distinct = [f"s.{_quoted(name)} IS DISTINCT FROM t.{_quoted(name)}" for name in spec.business_columns]
     changed = f"({' OR '.join(distinct)})" if distinct else "FALSE"
     if guards(spec):

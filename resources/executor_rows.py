@@ -22,6 +22,7 @@ from resources.merge_batch import (
     check_facts,
     check_spec,
     checked_rows,
+    counted_rows,
     rows_of,
     scope_values,
     split_offered,
@@ -133,7 +134,7 @@ class _ArrowRows:
         return split_offered(self._spec, self._rows, self._batch, states)
 
     def tally(self, stale: Sequence[StaleScope]) -> Tally:
-        return Tally.of_rows(self._spec, self._rows, stale)
+        return Tally.of_groups(counted_rows(self._spec, self._batch), stale)
 
     def frame(self, scopes: Sequence[str]) -> DataFrame:
         whole = len(scopes) == len(self._batch.versions)

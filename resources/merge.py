@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+_Result = TypeVar("_Result")
 
 FOLDED = "folded:"
 """How the content hash of a set of captures begins."""
@@ -141,6 +144,21 @@ class ScopeState:
         return (self.observed_at, self.content_hash)
 
 
+class Shared:
+    """Results by name, each made once by whichever thread comes first."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._made: dict[tuple[str, MergeSpec], object] = {}
+
+    def once(self, name: str, spec: MergeSpec, make: Callable[[], _Result]) -> _Result:
+        """Return what `make` gave when it was called first for this name and spec."""
+        with self._lock:
+            if (name, spec) not in self._made:
+                self._made[name, spec] = make()
+            return cast("_Result", self._made[name, spec])
+
+
 @dataclass(frozen=True)
 class MergeBatch:
     """Rows of one table with every column of its spec, one row a key, and the captures they come from.
@@ -152,6 +170,8 @@ class MergeBatch:
     versions: Sequence[ScopeVersion]
     compare_all: bool = False
     """Compare with the table also the rows of scopes that are offered just as they were merged last."""
+    shared: Shared = field(default_factory=lambda: Shared(), compare=False, repr=False)
+    """What several sinks work out of these rows, worked out once."""
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,24 @@ def checked_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> pa.Table:
     that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version; and for
     rows that are in Spark.
     """
-    check_spec(spec)
+    given = _in_hand(spec, batch)
+    return given.shared.once("checked", spec, lambda: _checked(spec, given))
+
+
+def counted_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> dict[Group, int]:
+    """Count the batch's rows by scope and partition date; raise PlatformError as `checked_rows` does."""
+    given = _in_hand(spec, batch)
+    return given.shared.once("counted", spec, lambda: count_groups(spec, checked_rows(spec, given)))
+
+
+def _in_hand(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeBatch:
     if isinstance(batch, FrameBatch):
         raise PlatformError(f"{spec.table}: rows in Spark are merged by executors: set MLB_MERGE_ENGINE=executors")
+    return batch
+
+
+def _checked(spec: MergeSpec, batch: MergeBatch) -> pa.Table:
+    check_spec(spec)
     rows = _cast(spec, batch.rows)
     strict = [c.name for c in spec.columns if not takes_null(spec, c)]
     bounded = [c.name for c in spec.columns if parse_type(c.sql_type).length is not None]
@@ -249,11 +264,6 @@ class Tally:
     groups: dict[Group, MergeCounts] = field(default_factory=dict)
 
     @classmethod
-    def of_rows(cls, spec: MergeSpec, rows: pa.Table, stale: Sequence[StaleScope] = ()) -> Tally:
-        """Count the rows offered, those of stale scopes as skipped."""
-        return cls.of_groups(count_groups(spec, rows), stale)
-
-    @classmethod
     def of_groups(cls, groups: Mapping[Group, int], stale: Sequence[StaleScope] = ()) -> Tally:
         """Take the rows offered by scope and partition, those of stale scopes as skipped."""
         tally = cls()
@@ -267,6 +277,12 @@ class Tally:
     def at(self, group: Group) -> MergeCounts:
         """Return the counts of one scope and partition date, zero at first."""
         return self.groups.setdefault(group, MergeCounts())
+
+    def insert(self, scopes: Collection[str]) -> None:
+        """Count every row offered of these scopes as inserted."""
+        wanted = set(scopes)
+        for (scope, _), counts in self.groups.items():
+            counts.inserted += counts.source_rows if scope in wanted else 0
 
     def by_scope(self) -> dict[str, MergeCounts]:
         """Add the counts up for each scope."""

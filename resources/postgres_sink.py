@@ -23,7 +23,16 @@ from resources.merge import (
     MergeSpec,
     ScopeState,
 )
-from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, rows_of, scope_values, split_offered
+from resources.merge_batch import (
+    Offered,
+    Tally,
+    arrow_schema,
+    checked_rows,
+    counted_rows,
+    rows_of,
+    scope_values,
+    split_offered,
+)
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_sink_schema import PreparedTables, table_name
@@ -78,10 +87,19 @@ class PostgresSink:
     ) -> MergeResult:
         known = self._states.load(connection, SINK, spec.table, [v.scope for v in batch.versions], lock=True)
         offered = split_offered(spec, rows, batch, known)
-        tally = Tally.of_rows(spec, rows, offered.stale)
-        if offered.changing:
-            scopes = [version.scope for version in offered.changing]
-            _stage(connection, spec, rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows)
+        tally = Tally.of_groups(counted_rows(spec, batch), offered.stale)
+
+        def of(scopes: Sequence[str]) -> pa.Table:
+            return rows_of(spec, rows, scopes) if len(scopes) < len(batch.versions) else rows
+
+        scopes = [version.scope for version in offered.changing]
+        new = _without_rows(connection, spec, [scope for scope in scopes if scope not in known])
+        if new:
+            copy_rows(connection, spec, table_name(spec.table), of(new).to_batches(max_chunksize=_COPY_ROWS))
+            tally.insert(new)
+            scopes = [scope for scope in scopes if scope not in set(new)]
+        if scopes:
+            _stage(connection, spec, of(scopes))
             self._write(connection, spec, scopes, tally, _STAGE)
         self._note(connection, spec, offered, tally)
         return tally.result(offered.stale)
@@ -139,6 +157,20 @@ def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
     analyze_stage(connection, spec, _STAGE, rows.num_rows)
 
 
+def _without_rows(connection: Connection, spec: MergeSpec, scopes: Sequence[str]) -> list[str]:
+    """Return `scopes` if the table has no row of any of them, and no row of another scope can be in the way.
+
+    Rows of these need no merge: they are copied into the table.
+    """
+    if not scopes or spec.scope not in spec.key:
+        return []
+    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = ANY(%s::{}))").format(
+        table_name(spec.table), sql.Identifier(spec.scope), _scope_array(spec)
+    )
+    found = connection.execute(query, (scope_values(spec, scopes).to_pylist(),)).fetchone()
+    return [] if found is not None and found[0] else list(scopes)
+
+
 def stage_columns(spec: MergeSpec) -> sql.Composed:
     """Return the columns of a table that rows are staged in, for its DDL."""
     return _list(
@@ -146,8 +178,8 @@ def stage_columns(spec: MergeSpec) -> sql.Composed:
     )
 
 
-def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Identifier, batches: Iterable[pa.RecordBatch]) -> int:
-    """Copy rows, in the spec's columns and Arrow types, into `stage`; return how many."""
+def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Composable, batches: Iterable[pa.RecordBatch]) -> int:
+    """Copy rows, in the spec's columns and Arrow types, into a table, staged or its own; return how many."""
     batches, copied = (batch for batch in batches if batch.num_rows), 0
     first = next(batches, None)
     if first is None:

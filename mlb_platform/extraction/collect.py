@@ -47,6 +47,8 @@ class TableRows:
     """None: no row has one that needs a second look."""
     broken: pa.Int64Array
     misfits: pa.ListArray | None = None
+    distinct: bool = False
+    """Whether it is known that no two rows of a capture share a key."""
 
     @property
     def columns(self) -> list[Column]:

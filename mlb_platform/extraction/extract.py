@@ -123,6 +123,7 @@ class Extractor:
         result = Extracted(tables, structure + strangers, _summed(failures))
         for t in tables:
             rows, kept = collapse(t.rows, [RAW_ID, *t.target.key])
+            t.distinct = kept is None
             if kept is not None:
                 result.collapsed[t.target.name] = t.rows.num_rows - rows.num_rows
                 t.rows, t.broken = rows, t.broken.take(kept)

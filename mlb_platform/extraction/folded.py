@@ -25,6 +25,7 @@ class _FoldedRows:
     target: ResolvedTarget
     rows: pa.Table
     broken: pa.Int64Array
+    distinct: bool = False
 
 
 def entity_texts(rows: pa.Table, target: ResolvedTarget) -> pa.ChunkedArray:

@@ -171,7 +171,7 @@ class BaseTransformation:
         entities = {r.entity_key for r in rows}
         if game_pks is None:
             entities |= set(entities_of_dates(self.stores, self.mapping, self.tables, sorted(dates)))
-        return self.run_entities(sorted(entities), dates=sorted(dates), full=full, job=job, progress=progress)
+        return self._run(sorted(entities), sorted(dates), full, job, progress)
 
     def run_entities(
         self,
@@ -183,6 +183,12 @@ class BaseTransformation:
         progress: Progress | None = None,
     ) -> RunReport:
         """Bring the tables up to the newest good captures of `entities`; `dates` are those that are reported on."""
+        self.prepare()
+        return self._run(entities, dates, full, job, progress)
+
+    def _run(
+        self, entities: Sequence[str], dates: Sequence[date], full: bool, job: str, progress: Progress | None
+    ) -> RunReport:
         report = RunReport(self.mapping.name, sorted(dates), {t: TableReport(t) for t in self.tables})
         for piece in self.pieces(entities):
             with open_work(self.stores, self.mapping, self.tables, piece, dates=dates, job=job, full=full) as work:

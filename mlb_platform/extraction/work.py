@@ -353,15 +353,15 @@ def open_work(
     job: str = "materialize",
     full: bool = False,
 ) -> Iterator[Work]:
-    """Lock `entities`, find out what has to be merged, and compute it; the locks go when the context ends."""
+    """Lock `entities`, find out what has to be merged, and compute it; the locks go when the context ends.
+
+    The tables are there: the caller has prepared them.
+    """
     specs = [merge_spec(mapping.by_name[t]) for t in tables]
     raw_table = mapping.config.source.raw_table
     with stores.postgres.scope_locks(mapping.name, lock_names(mapping, entities)):
         started = time.perf_counter()
         report = RunReport(mapping.name, sorted(dates), {t: TableReport(t) for t in tables}, entities=len(entities))
-        for sink in stores.sinks:
-            for spec in specs:
-                sink.prepare(spec)
         states = {(k.name, s.table): dict(k.state(s, entities)) for k in stores.sinks for s in specs}
         rows = raw_rows(stores, mapping, entity_keys=entities)
         records = stores.quality.quarantined(raw_table, [r.raw_id for r in rows], released=True)

@@ -25,6 +25,10 @@ class JudgedRows(Protocol):
     def rows(self) -> pa.Table: ...  # noqa: D102
     @property
     def broken(self) -> pa.Int64Array: ...  # noqa: D102
+    @property
+    def distinct(self) -> bool:
+        """Whether it is known that no two rows of a capture share a key."""
+        ...
 
 
 def _quoted(columns: Iterable[str], alias: str = "") -> str:
@@ -112,6 +116,8 @@ class Judge:
     def _plainly_holds(self, t: JudgedRows, rule: DataQualityRule) -> bool:
         """Tell, by counting distinct values, that no row breaks a rule; most rules hold, and this is cheap."""
         columns = [self.raw_id, *rule.columns]
+        if rule.kind == "unique" and set(rule.columns) >= set(t.target.key) and t.distinct:
+            return True
         if rule.kind == "unique":
             return not duplicate_keys(t.rows.select(columns).drop_null(), columns)
         other = self._by_name.get(str(rule.to_table))
