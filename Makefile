@@ -16,7 +16,7 @@ help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
 	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
 	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too; WORKERS=1: in one process)"
-	@echo "make test-cluster  the sinks by Spark's executors, and extraction, on a cluster of two workers (about 15 minutes)"
+	@echo "make test-cluster  the sinks by Spark's executors, and extraction, on a cluster of two workers (half an hour)"
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
@@ -62,7 +62,7 @@ test: setup
 	@$(BIN)/python -m pytest -q $(if $(filter-out 1,$(WORKERS)),-n $(WORKERS) --dist loadgroup --no-loadscope-reorder) $(ARGS)
 
 test-cluster: setup
-	@$(BIN)/python -m pytest -q --spark-master "local-cluster[2,1,1024]" tests/sinks tests/spark tests/integration/test_cluster.py $(ARGS)
+	@MLB_HISTORIES=$${MLB_HISTORIES:-6} $(BIN)/python -m pytest -q --spark-master "local-cluster[2,1,1024]" tests/sinks tests/spark tests/integration/test_cluster.py $(ARGS)
 
 test-chaos: setup
 	@$(BIN)/python -m pytest -q -s tests/chaos $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def executors() -> list[psutil.Process]:
 
 
 def workers_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Give the id of the process that this partition's Python worker belongs to."""
+    """Give the id of the process that this partition's Python worker belongs to, slowly: both executors get some."""
     for _ in batches:
+        time.sleep(0.7)
         yield pa.record_batch({"pid": [psutil.Process().parent().ppid()]})
 
 
