@@ -112,6 +112,20 @@ def growth(axes: Axes, found: Found) -> None:
     axes.set_title("time a game and memory, through Dagster")
 
 
+def lake(axes: Axes, found: Found) -> None:
+    """Draw a date's slowest query in both engines, before compaction and after."""
+    facts, states, engines = found["facts"], ("before compaction", "after compaction"), ("duckdb", "spark")
+    for n, engine in enumerate(engines):
+        values = [facts[f"slowest query by {engine}, warm, {state}"] for state in states]
+        bars = axes.bar([x + 0.4 * n - 0.2 for x in range(2)], values, 0.4, label=engine, color=_GREYS[n])
+        axes.bar_label(bars, fmt="%.2f", padding=2)
+    files = [f"{state}\n{facts[f'files a table, {state}']:.0f} files a table at most" for state in states]
+    axes.set_xticks([0, 1], files)
+    axes.set_ylabel("seconds")
+    axes.legend(frameon=False)
+    axes.set_title(f"a date's slowest query after {facts['days']:.0f} days of merges, warm")
+
+
 def dagster(axes: Axes, found: Found) -> None:
     """Draw the slowest evaluation of every sensor, and the load of the definitions."""
     start = "slowest tick, "
@@ -133,7 +147,7 @@ def _aim(axes: Axes, key: str) -> None:
 CHARTS: Mapping[str, Callable[[Axes, Found], None]] = {
     "season": season, "date": phases("end to end", "re-captured"), "cold": cold,
     "unchanged": phases("end to end", "unchanged"), "corrected": phases("end to end", "corrected"),
-    "live": live, "growth": growth, "dagster": dagster,
+    "live": live, "growth": growth, "lake": lake, "dagster": dagster,
 }  # fmt: skip
 
 

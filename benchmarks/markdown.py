@@ -16,6 +16,7 @@ _ABOUT = {
     "corrected": "One of a date's fifteen games has a newer capture.",
     "live": "From a raw row's commit to visible rows in PostgreSQL, the warm-up not counted.",
     "growth": "Through Dagster in a process of its own.",
+    "lake": "Tables after daily merges: files, and a date's queries in both engines, before compaction and after.",
     "dagster": "What the daemon waits for.",
 }
 

@@ -22,12 +22,14 @@ from benchmarks.raw import GAMES_A_DATE
 from benchmarks.report import RESULTS, save, show_targets, told
 from benchmarks.side_by_side import side_by_side, told_differences
 from benchmarks.targets import judged
-from benchmarks.workloads.alone import cold, dagster, growth, live
+from benchmarks.workloads.alone import cold, dagster, growth, lake, live
 from benchmarks.workloads.one_date import corrected, date, unchanged, warm_up
 from benchmarks.workloads.season import season
 from benchmarks.workloads.sizes import SIZES, Size
 
-ALONE: Mapping[str, Callable[[Size], Workload]] = {"live": live, "growth": growth, "dagster": dagster, "cold": cold}
+ALONE: Mapping[str, Callable[[Size], Workload]] = {
+    "live": live, "growth": growth, "dagster": dagster, "cold": cold, "lake": lake,
+}  # fmt: skip
 """In processes of their own, before anything else takes memory."""
 TOGETHER: Mapping[str, Callable[[Arena, Size], Workload]] = {
     "season": season,
@@ -57,7 +59,8 @@ def bench(name: str, only: Collection[str], out: Path) -> int:
     result = save(out, found, {"size": name, **facts})
     show_targets(judged(result["workloads"]))
     told(f"{name} took {facts['seconds of the run']:.0f} s")
-    return told_differences(found.values()) if together else 0
+    compared = [workload for key, workload in found.items() if key == "lake" or key in TOGETHER]
+    return told_differences(compared) if compared else 0
 
 
 def main() -> int:

@@ -124,6 +124,10 @@ TARGETS = (
     Target("checks_date", "date", "checks and lineage: share of a date", 0.10, _checks("date")),
     Target("live", "live", "raw commit to visible rows, p95", 2.0, _fact("live", "p95"), "s"),
     Target("growth", "growth", "time per game, most games / fewest", 1.2, _growth),
+    Target("duckdb_query", "lake", "a date's slowest query by DuckDB, warm", 1.0,
+           _fact("lake", "slowest query by duckdb, warm, after compaction"), "s"),
+    Target("spark_query", "lake", "a date's slowest query by Spark, warm", 1.0,
+           _fact("lake", "slowest query by spark, warm, after compaction"), "s"),
     Target("sensor", "dagster", "slowest sensor evaluation", 1.0, _fact("dagster", "slowest tick"), "s"),
     Target("definitions", "dagster", "definitions load", 3.0, _fact("dagster", "definitions load"), "s"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Workloads in processes of their own: live, growth, a cold command, and what Dagster's daemon waits for."""
+"""Workloads in processes of their own: live, growth, a cold command, a lake, and what Dagster's daemon waits for."""
 
 from __future__ import annotations
 
@@ -38,6 +38,22 @@ def cold(size: Size) -> Workload:
     workload = begin("cold", 15)
     found = measured_by("cold", "--repeat", str(size.cold_repeat))
     workload.seconds, workload.facts = found["seconds"], found["facts"]
+    return workload
+
+
+def lake(size: Size) -> Workload:
+    """Measure files and a date's queries after days of daily merges, before compaction and after."""
+    workload = begin("lake", 15 * size.lake_days)
+    found = measured_by("lake", "--days", str(size.lake_days))
+    workload.facts["days"] = float(size.lake_days)
+    for state in ("before compaction", "after compaction"):
+        workload.facts[f"files a table, {state}"] = float(found[state]["files a table"]["max"])
+        for engine, tables in found[state]["query"].items():
+            for when in ("first", "warm"):
+                slowest = max(float(seconds[when]) for seconds in tables.values())
+                workload.facts[f"slowest query by {engine}, {when}, {state}"] = slowest
+    if not found["same content"]:
+        workload.different.append("compaction changed values")
     return workload
 
 

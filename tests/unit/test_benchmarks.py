@@ -75,6 +75,7 @@ def found() -> dict[str, Any]:
         "cold": _workload("cold", {"command": {"end to end": 14.0}, "steps": {"imports": 2.0, "JVM": 7.0}}),
         "live": _workload("live", {}, p50=1.0, p95=2.5, max=3.0),
         "growth": _workload("growth", {}, **_growth()),
+        "lake": _workload("lake", {}, days=20.0, **_lake()),
         "dagster": _workload("dagster", {}, **{
             "slowest tick": 0.6, "slowest tick, game/x": 0.6, "raw rows": 100.0, "definitions load": 2.0,
         }),
@@ -87,6 +88,12 @@ def _growth() -> dict[str, float]:
     facts = {f"games, {n}": games for n, (games, _) in sizes.items()}
     facts |= {f"seconds a game, {n}": seconds for n, (_, seconds) in sizes.items()}
     return facts | {f"peak MB of {kind}, {n}": 100.0 for kind in ("driver", "jvm", "workers") for n in sizes}
+
+
+def _lake() -> dict[str, float]:
+    states = {"before compaction": 0.4, "after compaction": 0.2}
+    facts = {f"slowest query by {e}, warm, {state}": s for e in ("duckdb", "spark") for state, s in states.items()}
+    return facts | {f"files a table, {state}": 20 * s for state, s in states.items()}
 
 
 def test_medians_are_taken_of_the_samples() -> None:
@@ -104,6 +111,7 @@ def test_medians_are_taken_of_the_samples() -> None:
         ("season", 1.3, False), ("per_table", 10.0, True), ("date", 1.3, True), ("recaptured_bare", 1.2, True),
         ("cold", 12.7, True), ("unchanged", 0.05, True), ("corrected", 0.5, False), ("checks", 0.1 / 1.3, True),
         ("live", 2.5, False), ("growth", 1.1, True), ("sensor", 0.6, True), ("definitions", 2.0, True),
+        ("duckdb_query", 0.2, True), ("spark_query", 0.2, True),
     ],
 )  # fmt: skip
 def test_targets_are_ratios_of_one_run(found: dict[str, Any], key: str, value: float, passed: bool) -> None:
