@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -34,10 +35,11 @@ def count_tables(
 
     All rows of a table without partition column are of the date None.
     """
-    with duckdb.connect(config={"threads": 2}) as connection:
-        return {
-            t.name: TableCounts(_in_postgres(stores, t, dates), _in_lake(connection, lake, t, dates)) for t in targets
-        }
+    with duckdb.connect(config={"threads": 2}) as connection, ThreadPoolExecutor(1, "count") as thread:
+        counting = thread.submit(lambda: [_in_postgres(stores, t, dates) for t in targets])
+        in_lake = [_in_lake(connection, lake, t, dates) for t in targets]
+        counts = zip(targets, counting.result(), in_lake, strict=True)
+        return {t.name: TableCounts(in_postgres, delta) for t, in_postgres, delta in counts}
 
 
 def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date | None]) -> Figures:

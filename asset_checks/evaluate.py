@@ -60,14 +60,15 @@ def evaluate(
         counted = count_tables(stores, lake, targets, dates) if targets else {}
     related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
     relationships = read_settled_relationships(stores, mappings or {mapping.name: mapping}, related, dates, known)
+    last = max(dates, key=lambda d: d or date.min, default=None)
     for table in tables:
         target = mapping.by_name[table]
         for day in dates:
             record = records.get((table, day)) or DateRecord()
             if ERROR_RULES in names:
-                yield _error_rules(target, day, record)
+                yield _error_rules(target, day, record, day == last)
             if WARN_RULES in names:
-                yield _warn_rules(target, day, record)
+                yield _warn_rules(target, day, record, day == last)
             if PARITY in names:
                 yield _parity(target, day, record, counted[table], behind=day in partial)
             if (table, day) in relationships:
@@ -104,7 +105,7 @@ def _verdict(
     )
 
 
-def _error_rules(target: ResolvedTarget, day: date | None, record: DateRecord) -> AssetCheckEvaluation:
+def _error_rules(target: ResolvedTarget, day: date | None, record: DateRecord, last: bool) -> AssetCheckEvaluation:
     failed: dict[str, int] = defaultdict(int)
     for h in record.held:
         failed[h.rule] += h.failures
@@ -119,7 +120,7 @@ def _error_rules(target: ResolvedTarget, day: date | None, record: DateRecord) -
         (name, "structure" if name in STRUCTURE_RULES else "former", "error", record.checked, n)
         for name, n in failed.items()
     ]
-    metadata = {"rules": _rules_table(rules), "rows": MetadataValue.int(record.checked)}
+    metadata = {**_rules(rules, last), "rows": MetadataValue.int(record.checked)}
     if captures:
         metadata["held_captures"] = MetadataValue.int(len(captures))
         metadata["samples"] = _samples(
@@ -137,7 +138,7 @@ def _held_text(captures: Mapping[int, HeldRule]) -> str:
     return f"held back: {named}{more}; what was merged before stays (`mlb quarantine` shows and releases)"
 
 
-def _warn_rules(target: ResolvedTarget, day: date | None, record: DateRecord) -> AssetCheckEvaluation:
+def _warn_rules(target: ResolvedTarget, day: date | None, record: DateRecord, last: bool) -> AssetCheckEvaluation:
     found = [f for f in record.found if f.severity == "warn"]
     failed: dict[str, int] = defaultdict(int)
     for f in found:
@@ -147,7 +148,7 @@ def _warn_rules(target: ResolvedTarget, day: date | None, record: DateRecord) ->
     known = {r.label for r in declared}
     rules += [(f.rule, f.kind, "warn", f.checked, f.failed) for f in found if f.rule not in known]
     rules += [(f"{m.column} is {m.expected}", "cast", "warn", record.checked, m.failures) for m in record.misfits]
-    metadata = {"rules": _rules_table(rules), "rows": MetadataValue.int(record.checked)}
+    metadata = {**_rules(rules, last), "rows": MetadataValue.int(record.checked)}
     samples = [(f.entity_key, f.rule, f.samples, f"raw {f.raw_id}") for f in found]
     samples += [("", f"{m.column} is {m.expected}", [{"path": m.path, "value": m.value}], "") for m in record.misfits]
     broken = [r for r in rules if r[4]]
@@ -214,6 +215,12 @@ _RULES = TableSchema(
     ]
 )  # fmt: skip
 _SAMPLES = TableSchema(columns=[TableColumn(n, "string") for n in ("entity", "rule", "row", "capture")])
+
+
+def _rules(rules: Sequence[Rule], last: bool) -> dict[str, MetadataValue[Any]]:
+    """Return the rules with what they found; of dates before the last their number, where they found nothing."""
+    found: dict[str, MetadataValue[Any]] = {"rules_checked": MetadataValue.int(len(rules))}
+    return found | {"rules": _rules_table(rules)} if last or any(rule[4] for rule in rules) else found
 
 
 def _rules_table(rules: Iterable[Rule]) -> MetadataValue[Any]:

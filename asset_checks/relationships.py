@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cache
 from typing import Any
 
 from psycopg import sql
@@ -67,16 +68,17 @@ def read_relationships(
     records: Records = {}
     days = [d for d in dates if d is not None]
     with stores.postgres.transaction() as connection:
+        there = cache(lambda table: table_exists(connection, table))
         for target in targets:
             for day in dates:
                 records[target.name, day] = []
             for relationship in target.relationships:
                 by_date: dict[date | None, RelationshipRecord] = {
-                    d: RelationshipRecord(relationship, table_exists(connection, relationship.to_table)) for d in dates
+                    d: RelationshipRecord(relationship, there(relationship.to_table)) for d in dates
                 }
                 for day, record in by_date.items():
                     records[target.name, day].append(record)
-                if table_exists(connection, target.name) and by_date and next(iter(by_date.values())).provided:
+                if there(target.name) and by_date and there(relationship.to_table):
                     _read(connection, target, relationship, days, by_date, _reasons(known, target.name, relationship))
     return records
 

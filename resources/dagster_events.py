@@ -26,7 +26,6 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
-from dagster._serdes import serialize_value
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import replace
 from sqlalchemy import delete, select, tuple_
@@ -138,12 +137,13 @@ def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLo
 
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
-    insert = storage.prepare_insert_event_batch(entries).returning(SqlEventLogStorageTable.c.id)
+    events = [storage._event_to_row(entry) for entry in entries]
+    insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
     checks = AssetCheckExecutionsTable.c
-    rows = [_execution(entry) for entry in entries]
+    rows = [_execution(entry, str(row["event"])) for entry, row in zip(entries, events, strict=True)]
     planned = [(r["asset_key"], r["check_name"], r["partition"]) for r in rows]
     with storage._connect() as connection:
-        ids = [row[0] for row in connection.execute(insert)]
+        ids = [row[0] for row in connection.execute(insert, events)]
         connection.execute(
             delete(AssetCheckExecutionsTable).where(
                 checks.run_id == entries[0].run_id,
@@ -152,11 +152,11 @@ def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -
             )
         )
         found = [{**row, "evaluation_event_storage_id": event_id} for row, event_id in zip(rows, ids, strict=True)]
-        connection.execute(AssetCheckExecutionsTable.insert().values(found))
+        connection.execute(AssetCheckExecutionsTable.insert(), found)
 
 
-def _execution(entry: EventLogEntry) -> dict[str, object]:
-    """Return the row of an evaluation in the table of check executions."""
+def _execution(entry: EventLogEntry, event: str) -> dict[str, object]:
+    """Return the row of an evaluation in the table of check executions; `event` is the entry as it is stored."""
     verdict = entry.get_dagster_event().asset_check_evaluation_data
     target = verdict.target_materialization_data
     return {
@@ -166,6 +166,6 @@ def _execution(entry: EventLogEntry) -> dict[str, object]:
         "run_id": entry.run_id,
         "materialization_event_storage_id": target.storage_id if target else None,
         "execution_status": "SUCCEEDED" if verdict.passed else "FAILED",
-        "evaluation_event": serialize_value(entry),
+        "evaluation_event": event,
         "evaluation_event_timestamp": datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None),
     }

@@ -38,7 +38,7 @@ from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.extraction.plan import dates_of
 from mlb_platform.extraction.report import RunReport
-from mlb_platform.extraction.transformation import BaseTransformation, Progress
+from mlb_platform.extraction.transformation import AHEAD, BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
@@ -102,8 +102,8 @@ class _Task:
                     work.report.dates = sorted(self._dates_of(work))
                 notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
-                for batch in work.batches():
-                    work.write(batch)
+                # games that are handed over one by one give way to others between tables
+                for batch in work.written(AHEAD if self.entities is None else 0):
                     reports.announce(batch.report, [None] if notes.undated else work.report.dates)
                     yield from self._recorded(context, work, batch, notes, whole)
                     if self.on_progress is not None:

@@ -24,6 +24,8 @@ from resources.raw_store import RawRow
 from resources.views import ensure_view
 
 Progress = Callable[[Work], None]
+AHEAD = 2
+"""Tables that a sink may be ahead of what is told of them."""
 
 
 class TransformMode(enum.Enum):
@@ -113,8 +115,7 @@ class BaseTransformation:
 
     def write_targets(self, work: Work, progress: Progress | None = None) -> dict[str, TableReport]:
         """Merge a piece of work into every sink; return the metrics by table."""
-        for batch in work.batches():
-            work.write(batch)
+        for _ in work.written(AHEAD if progress is None else 0):
             if progress is not None:
                 progress(work)
         return work.report.tables

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -50,6 +51,9 @@ from resources.quality_store import CastFailure, CheckResult
 from resources.raw_store import RawRow
 
 _log = logging.getLogger(__name__)
+
+Merging = Future[tuple[MergeResult, float]]
+"""A merge under way: its result, and the seconds it took."""
 
 
 @dataclass
@@ -245,26 +249,61 @@ class Work:
 
     def write(self, batch: TableBatch) -> None:
         """Merge one batch into every sink and add the counts, those of captures merged before included."""
-        if batch.batch.versions:
-            started = time.perf_counter()
-            with ThreadPoolExecutor(len(self.stores.sinks), "sink") as threads:
-                results = list(threads.map(lambda sink: _timed_merge(sink, batch), self.stores.sinks))
-            self.report.seconds["merge"] += time.perf_counter() - started
-            for sink, (result, seconds) in zip(self.stores.sinks, results, strict=True):
-                batch.report.add(sink.name, result.counts, result.by_partition)
-                batch.report.stale.setdefault(sink.name, []).extend(result.stale)
-                self.report.seconds[sink.name] += seconds
-                for s in result.stale:
-                    _log.info(
-                        "skipped: %s %s offered as of %s, merged as of %s",
-                        batch.spec.table, s.scope, s.offered_at, s.merged_at,
-                    )  # fmt: skip
+        with self._sinks_at_work() as submit:
+            self._merged(batch, submit(batch))
+
+    def written(self, ahead: int = 0) -> Iterator[TableBatch]:
+        """Merge the batches of all tables, in their order, and yield each once it is in every sink.
+
+        A sink may be `ahead` by so many tables of what was yielded: it goes on while the caller is at work.
+        """
+        waiting: deque[tuple[TableBatch, list[Merging]]] = deque()
+        with self._sinks_at_work() as submit:
+            for batch in self.batches():
+                waiting.append((batch, submit(batch)))
+                if len(waiting) > ahead:
+                    yield self._merged(*waiting.popleft())
+            while waiting:
+                yield self._merged(*waiting.popleft())
+
+    @contextmanager
+    def _sinks_at_work(self) -> Iterator[Callable[[TableBatch], list[Merging]]]:
+        """Give each sink a thread, in which it merges one batch after the other."""
+        with ExitStack() as stack:
+            threads = [stack.enter_context(ThreadPoolExecutor(1, f"sink-{s.name}")) for s in self.stores.sinks]
+
+            def submit(batch: TableBatch) -> list[Merging]:
+                if not batch.batch.versions:
+                    return []
+                pairs = zip(threads, self.stores.sinks, strict=True)
+                return [thread.submit(_timed_merge, sink, batch) for thread, sink in pairs]
+
+            try:
+                yield submit
+            finally:
+                for thread in threads:
+                    thread.shutdown(cancel_futures=True)
+
+    def _merged(self, batch: TableBatch, merging: list[Merging]) -> TableBatch:
+        started = time.perf_counter()
+        results = [future.result() for future in merging]
+        self.report.seconds["merge"] += time.perf_counter() - started
+        for sink, (result, seconds) in zip(self.stores.sinks, results, strict=False):
+            batch.report.add(sink.name, result.counts, result.by_partition)
+            batch.report.stale.setdefault(sink.name, []).extend(result.stale)
+            self.report.seconds[sink.name] += seconds
+            for s in result.stale:
+                _log.info(
+                    "skipped: %s %s offered as of %s, merged as of %s",
+                    batch.spec.table, s.scope, s.offered_at, s.merged_at,
+                )  # fmt: skip
         for name in self.sinks:
             self._count_untouched(name, batch)
         if self.stores.after_merge is not None:
             started = time.perf_counter()
             self.stores.after_merge(self, batch)
             self.report.seconds["corrections"] += time.perf_counter() - started
+        return batch
 
     def _count_untouched(self, sink: str, batch: TableBatch) -> None:
         offered = {v.scope for v in batch.batch.versions}
