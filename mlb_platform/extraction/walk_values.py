@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
-from json import dumps
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -56,7 +56,7 @@ def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) 
     if sql_type.name == "DOUBLE":
         return lambda values: _mended(values, kind, {int, float}, _double)
     if sql_type.name == "BOOLEAN":
-        return lambda values: _mended(values, kind, {bool}, _odd)
+        return lambda values: _mended(values, kind, {bool}, _boolean)
     if sql_type.name == "NUMERIC":
         precision, scale = sql_type.args
         return lambda values: _numeric(values, kind, precision, scale, settles)
@@ -73,7 +73,9 @@ class _Odd(Exception):
     """A value that is left to Spark."""
 
 
-def _odd(value: Any) -> Any:
+def _boolean(value: Any) -> bool:
+    if type(value) is bool:
+        return value
     raise _Odd
 
 
@@ -106,11 +108,11 @@ def _plain(value: Any) -> str:
 
 def _json(value: Any) -> str:
     if type(value) is str and _WORD.match(value):
-        return dumps(value, ensure_ascii=False)
+        return orjson.dumps(value).decode()
     if type(value) in (bool, int):
         return _plain(value)
     if type(value) in (dict, list) and not _has_fraction(value):
-        return dumps(value, ensure_ascii=False)
+        return orjson.dumps(value).decode()
     raise _Odd
 
 
