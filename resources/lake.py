@@ -6,16 +6,18 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as pa_dataset
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from resources.errors import PlatformError
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pa_dataset
 
 NORMALIZED = "normalized"
 COMMIT_ID = "userMetadata"
@@ -82,9 +84,11 @@ def dataset(table: DeltaTable) -> pa_dataset.Dataset:
 
     File statistics come from the files: those of the log are typed as string views, which Arrow cannot compare.
     """
+    from pyarrow.dataset import FileSystemDataset  # imports pandas: a second, where only tables are looked up
+
     whole = table.to_pyarrow_dataset()
     fragments = [whole.format.make_fragment(part.path, filesystem=whole.filesystem) for part in whole.get_fragments()]
-    return pa_dataset.FileSystemDataset(fragments, whole.schema, whole.format, whole.filesystem)
+    return FileSystemDataset(fragments, whole.schema, whole.format, whole.filesystem)
 
 
 def file_list(table: DeltaTable) -> list[str]:

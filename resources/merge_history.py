@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -186,4 +186,12 @@ def examined(connection: Connection, entries: Iterable[MergeEntry]) -> None:
     connection.execute(
         "UPDATE quality.merge_history SET unexamined = false WHERE seq = ANY(%s) AND unexamined",
         ([e.seq for e in entries],),
+    )
+
+
+def examined_first(connection: Connection, table: str, scopes: Sequence[str]) -> None:
+    """Note that all merges of some scopes into a table were looked at, those into lakes that are gone too."""
+    connection.execute(
+        "UPDATE quality.merge_history SET unexamined = false WHERE table_name = %s AND scope = ANY(%s) AND unexamined",
+        (table, list(scopes)),
     )

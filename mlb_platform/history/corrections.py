@@ -167,11 +167,24 @@ class AfterMerge:
 
     def _examined(self, work: Work, batch: TableBatch) -> Counter[date | None]:
         self._made = self._made or self._make()
+        if _came_first_and_alone(work, batch):
+            self._made.corrections.nothing_to_compare(batch.spec.table, [v.scope for v in batch.batch.versions])
+            return Counter()
         look = self._look[1] if self._look is not None and self._look[0]() is work else None
         if look is None:
             look = Look(self._made.stores, self._made.lake, work.mapping)
             self._look = (weakref.ref(work), look)
         return self._made.examine(work.mapping, batch.spec.table, look)
+
+
+def _came_first_and_alone(work: Work, batch: TableBatch) -> bool:
+    """Whether no entity of a batch was merged before or has another capture: then nothing can have been corrected."""
+    plans = [work.plans[v.scope] for v in batch.batch.versions]
+    known = [work.states[sink, batch.spec.table] for sink in work.sinks]
+    return bool(plans) and all(
+        not p.folds and len(p.candidates) + len(p.passed_over) == 1 and all(p.entity not in k for k in known)
+        for p in plans
+    )
 
 
 def _corrections(spec: MergeSpec, mapping: ResolvedMapping, pair: Pair) -> Iterator[Correction]:
