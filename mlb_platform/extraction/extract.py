@@ -86,10 +86,10 @@ class Extractor:
 
     def _planned(self, source: RawFrame, thorough: bool) -> Job:
         """Return the job: quickly, documents are walked where the mapping allows; thoroughly, Spark parses them."""
+        check_raw_frame(source.frame, source.reader.raw_table)
         if not thorough:
             with suppress(NotWalkable):
                 return WalkedJob(self._spark, source, self.mapping).run
-        check_raw_frame(source.frame, source.reader.raw_table)
         projection = Projection(self.mapping, thorough=thorough)
         frame = projection.collectable(projection.parse(source.frame))
         return lambda: collect(projection, frame.toArrow())
