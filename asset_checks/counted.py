@@ -35,9 +35,9 @@ def count_tables(
 
     All rows of a table without partition column are of the date None.
     """
-    with duckdb.connect(config={"threads": 2}) as connection, ThreadPoolExecutor(1, "count") as thread:
-        counting = thread.submit(lambda: [_in_postgres(stores, t, dates) for t in targets])
-        in_lake = [_in_lake(connection, lake, t, dates) for t in targets]
+    with duckdb.connect(config={"threads": 2}) as database, ThreadPoolExecutor(3, "count") as threads:
+        counting = threads.submit(lambda: [_in_postgres(stores, t, dates) for t in targets])
+        in_lake = list(threads.map(lambda t: _in_lake(database, lake, t, dates), targets))
         counts = zip(targets, counting.result(), in_lake, strict=True)
         return {t.name: TableCounts(in_postgres, delta) for t, in_postgres, delta in counts}
 
@@ -57,7 +57,7 @@ def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date | 
 
 
 def _in_lake(
-    connection: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date | None]
+    database: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date | None]
 ) -> Figures:
     table = open_table(lake, target.name)
     if table is None:
@@ -66,7 +66,8 @@ def _in_lake(
     key = ", ".join(f'"{name}"' for name in target.key)
     listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates if d is not None)
     within = f"{day} IN ({listed})" if target.partition else "true"
-    connection.register("lake_table", dataset(table))
     query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {within} GROUP BY 1"
-    rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+    with database.cursor() as connection:
+        connection.register("lake_table", dataset(table))
+        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
     return {row[0]: (int(row[1]), int(row[2])) for row in rows}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ALL = "all"
 DEFAULT = "game/live_game_v1"
 DATES_A_RUN = 30
-ASIDE_SHARE, ASIDE_LEAST = 0.05, 2.0
+ASIDE_SHARE, ASIDE_LEAST = 0.05, 1.0
 """Payloads are looked at, and quality reports made, for this share of the time, but for so many seconds at least."""
 GAMES_FOR_A_QUICK_START = 300
 """Beyond this, Spark starts slower and runs faster."""

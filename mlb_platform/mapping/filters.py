@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal as TypingLiteral
 
 from mlb_platform.mapping.paths import JsonPath, parse_path
@@ -113,6 +114,7 @@ class _Parser:
         raise ValueError(f"filter {self.text!r}: expected a quoted text, a number, true or false, found {text!r}")
 
 
+@cache
 def parse_filter(text: str) -> Filter:
     """Parse a filter; raise ValueError that quotes it and says what was expected."""
     parser = _Parser(text)

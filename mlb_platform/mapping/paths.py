@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 Anchor = Literal["item", "parent", "lookup", "document", "key", "position", "first_position"]
@@ -63,6 +64,7 @@ def _steps(text: str, whole: str, wildcards: bool) -> tuple[str, ...]:
     return tuple(steps)
 
 
+@cache
 def parse_path(text: str, *, wildcards: bool = False) -> JsonPath:
     """Parse one path; `wildcards` allows `[*]` and `{*}`. Raise ValueError that quotes it and says what is wrong."""
     if text == "$key":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 import duckdb
@@ -35,6 +36,12 @@ def _quoted(columns: Iterable[str], alias: str = "") -> str:
     return ", ".join(f'{alias}"{c}"' for c in columns)
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """Return the process's database in memory: to open one takes longer than to judge a game."""
+    return duckdb.connect(config={"threads": 2})
+
+
 class Judge:
     """Finds broken rules in the rows of the tables it is given; `raw_id` is the column that tells captures apart.
 
@@ -50,7 +57,7 @@ class Judge:
     def findings(self) -> list[Finding]:
         """Return every broken rule by capture."""
         found: list[Finding] = []
-        with duckdb.connect(config={"threads": 2}) as connection:
+        with _database().cursor() as connection:
             for t in self.tables:
                 checked = dict(zip(*self._counts(t.rows), strict=True))
                 for n, rule in enumerate(row_rules(t.target)):
