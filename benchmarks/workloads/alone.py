@@ -12,8 +12,15 @@ from benchmarks.processes import measured_by, run_quietly
 from benchmarks.sensor_tick import evaluations
 from benchmarks.workloads.sizes import Size
 
-_DEFINITIONS = "import os; from mlb_platform.definitions import build_definitions; from mlb_platform.settings import load_settings; "
-_DEFINITIONS += "build_definitions(load_settings()).get_repository_def(); os._exit(0)"
+_DEFINITIONS = "; ".join(
+    (
+        "import os",
+        "from mlb_platform.settings import load_settings",
+        "from mlb_platform.definitions import build_definitions",
+        "build_definitions(load_settings()).get_repository_def()",
+        "os._exit(0)",
+    )
+)
 """Ends at once when they are there, as a code server does not end at all."""
 _LOADS = 3
 
