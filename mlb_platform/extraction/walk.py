@@ -21,7 +21,7 @@ import pyarrow as pa
 from mlb_platform.extraction.read_columns import read_columns, settles
 from mlb_platform.extraction.walk_rules import RowJudge
 from mlb_platform.extraction.walk_source import walk_source
-from mlb_platform.extraction.walk_values import Made, Maker, maker
+from mlb_platform.extraction.walk_values import Made, Maker, Odd, maker, plain_text
 from mlb_platform.mapping.paths import parse_path
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget, path_list
 from mlb_platform.mapping.types import SqlType, parse_type
@@ -30,20 +30,6 @@ from resources.sql_types import arrow_type
 DOCUMENTS_A_BATCH = 30
 SETTLED = pa.list_(pa.struct([("c", pa.int32()), ("v", pa.string())]))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
-
-
-class Odd(Exception):
-    """A document, or a value of it, that is left to Spark SQL."""
-
-
-def _text(value: Any) -> str:
-    if type(value) is str:
-        return value
-    if type(value) is bool:
-        return "true" if value else "false"
-    if type(value) is int:
-        return str(value)
-    raise Odd
 
 
 def _number(value: Any) -> float:
@@ -62,7 +48,7 @@ def _number(value: Any) -> float:
 def _member(holder: dict[str, Any] | None, *parts: Any) -> Any:
     if holder is None or None in parts:
         return None
-    return holder.get("".join(map(_text, parts)))
+    return holder.get("".join(map(plain_text, parts)))
 
 
 def _item(holder: list[Any] | None, index: Any) -> Any:
@@ -87,7 +73,7 @@ def _uniform(array: list[Any] | None) -> None:
 
 
 _NAMES: dict[str, Any] = {
-    "E": {}, "Odd": Odd, "text": _text, "number": _number, "member": _member, "item": _item, "first": _first,
+    "E": {}, "Odd": Odd, "text": plain_text, "number": _number, "member": _member, "item": _item, "first": _first,
     "uniform": _uniform,
 }  # fmt: skip
 

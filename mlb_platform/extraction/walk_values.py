@@ -69,14 +69,14 @@ def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) 
     return lambda values: _text(values, kind, sql_type.args[0] if sql_type.args else None)
 
 
-class _Odd(Exception):
-    """A value that is left to Spark."""
+class Odd(Exception):
+    """A value, or a document, that is left to Spark SQL."""
 
 
 def _boolean(value: Any) -> bool:
     if type(value) is bool:
         return value
-    raise _Odd
+    raise Odd
 
 
 def _whole(value: Any) -> int:
@@ -84,7 +84,7 @@ def _whole(value: Any) -> int:
         return value
     if type(value) is str and _WHOLE.match(value):
         return int(value)
-    raise _Odd
+    raise Odd
 
 
 def _double(value: Any) -> float:
@@ -92,10 +92,10 @@ def _double(value: Any) -> float:
         return float(value)
     if type(value) is str and _DECIMAL.match(value):
         return float(value)
-    raise _Odd
+    raise Odd
 
 
-def _plain(value: Any) -> str:
+def plain_text(value: Any) -> str:
     """Return the text of a value that is not one: a number with a fraction is left to Spark, which has its digits."""
     if type(value) is str:
         return value
@@ -103,17 +103,17 @@ def _plain(value: Any) -> str:
         return "true" if value else "false"
     if type(value) is int:
         return str(value)
-    raise _Odd
+    raise Odd
 
 
 def _json(value: Any) -> str:
     if type(value) is str and _WORD.match(value):
         return orjson.dumps(value).decode()
     if type(value) in (bool, int):
-        return _plain(value)
+        return plain_text(value)
     if type(value) in (dict, list) and not _has_fraction(value):
         return orjson.dumps(value).decode()
-    raise _Odd
+    raise Odd
 
 
 def _has_fraction(value: Any) -> bool:
@@ -129,7 +129,7 @@ def _each(values: Values, convert: Callable[[Any], Any], odd: list[int]) -> list
         if value is not None:
             try:
                 value = convert(value)
-            except _Odd:
+            except Odd:
                 odd.append(row)
                 value = None
         made.append(value)
@@ -165,7 +165,7 @@ def _rows(mask: pa.Array) -> list[int]:
 
 
 def _text(values: Values, kind: pa.DataType, longest: int | None) -> Made:
-    made = _mended(values, kind, {str}, _plain)
+    made = _mended(values, kind, {str}, plain_text)
     if longest is not None and made.array.null_count < len(made.array):
         lengths = pc.utf8_length(made.array)
         if pc.max(lengths).as_py() > longest:
@@ -186,7 +186,7 @@ def _rewriter(pattern: str, name: str) -> Callable[[str], str]:
     def rewrite(text: str) -> str:
         found = form.match(text)
         if found is None:
-            raise _Odd
+            raise Odd
         got = found.groupdict()
         day = f"{got['y']}-{got['m']}-{got['d']}"
         return day if name == "DATE" else f"{day}T{got.get('H', '00')}:{got.get('M', '00')}:{got.get('S', '00')}Z"
@@ -200,12 +200,12 @@ def _time(values: Values, kind: pa.DataType, form: re.Pattern[str], rewrite: Cal
 
     def usual(value: Any) -> str:
         if type(value) is not str:
-            raise _Odd
+            raise Odd
         found = known.get(value)
         if found is None:
             found = rewrite(value) if rewrite else value
             if not form.match(found):
-                raise _Odd
+                raise Odd
             known[value] = found
         return found
 
