@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -71,10 +72,15 @@ _connections: dict[str, psycopg.Connection[Any]] = {}
 
 
 def _connection(url: str) -> psycopg.Connection[Any]:
+    """Return this process's connection; a new one where the server has ended it, by a restart say."""
     known = _connections.get(url)
-    if known is None or known.closed or known.broken:
-        known = _connections[url] = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
-    return known
+    if known is not None:
+        with suppress(psycopg.OperationalError):
+            known.execute("SELECT")
+            return known
+        known.close()
+    _connections[url] = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
+    return _connections[url]
 
 
 class RawFrame:

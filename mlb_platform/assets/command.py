@@ -6,7 +6,7 @@ notes each table and date as it is merged. What it does is what the assets do.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from types import TracebackType
@@ -103,11 +103,12 @@ class _Task:
                 notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
                 # games that are handed over one by one give way to others between tables
-                for batch in work.written(AHEAD if self.entities is None else 0):
-                    reports.announce(batch.report, [None] if notes.undated else work.report.dates)
-                    yield from self._recorded(context, work, batch, notes, whole)
-                    if self.on_progress is not None:
-                        self.on_progress(work)
+                with closing(work.written(AHEAD if self.entities is None else 0)) as written:
+                    for batch in written:
+                        reports.announce(batch.report, [None] if notes.undated else work.report.dates)
+                        yield from self._recorded(context, work, batch, notes, whole)
+                        if self.on_progress is not None:
+                            self.on_progress(work)
             lake = self.platform.settings.lake
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
             known = known_orphans(self.platform.settings.mappings)

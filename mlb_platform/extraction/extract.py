@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -28,6 +28,8 @@ from mlb_platform.quality.judge import Judge, collapse
 from mlb_platform.quality.rules import row_rules
 from resources.postgres import Postgres
 from resources.raw_frames import RawFrame
+
+_log = logging.getLogger(__name__)
 
 Job = Callable[[], tuple[list[Document], list[TableRows]]]
 """Computes the raw rows put to work: what each document says of itself, and the rows of each table."""
@@ -88,8 +90,10 @@ class Extractor:
         """Return the job: quickly, documents are walked where the mapping allows; thoroughly, Spark parses them."""
         check_raw_frame(source.frame, source.reader.raw_table)
         if not thorough:
-            with suppress(NotWalkable):
+            try:
                 return WalkedJob(self._spark, source, self.mapping).run
+            except NotWalkable as reason:
+                _log.info("%s: computed by Spark SQL, not walked: %s", self.mapping.name, reason)
         projection = Projection(self.mapping, thorough=thorough)
         frame = projection.collectable(projection.parse(source.frame))
         return lambda: collect(projection, frame.toArrow())

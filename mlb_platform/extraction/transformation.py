@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import date
 from typing import ClassVar
 
@@ -115,9 +116,10 @@ class BaseTransformation:
 
     def write_targets(self, work: Work, progress: Progress | None = None) -> dict[str, TableReport]:
         """Merge a piece of work into every sink; return the metrics by table."""
-        for _ in work.written(AHEAD if progress is None else 0):
-            if progress is not None:
-                progress(work)
+        with closing(work.written(AHEAD if progress is None else 0)) as written:
+            for _ in written:
+                if progress is not None:
+                    progress(work)
         return work.report.tables
 
     def captures(

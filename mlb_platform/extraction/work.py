@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -252,10 +252,11 @@ class Work:
         with self._sinks_at_work() as submit:
             self._merged(batch, submit(batch))
 
-    def written(self, ahead: int = 0) -> Iterator[TableBatch]:
+    def written(self, ahead: int = 0) -> Generator[TableBatch]:
         """Merge the batches of all tables, in their order, and yield each once it is in every sink.
 
-        A sink may be `ahead` by so many tables of what was yielded: it goes on while the caller is at work.
+        A sink may be `ahead` by so many tables of what was yielded: it goes on while the caller is at work. Close
+        it before the locks go: what is under way then ends first, and what is not begun is left.
         """
         waiting: deque[tuple[TableBatch, list[Merging]]] = deque()
         with self._sinks_at_work() as submit:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from helpers import Bench, mapping_of, rows_of
 from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.collect import TableRows, collect
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.walk import Walk
+from mlb_platform.extraction.walk_source import NotWalkable
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings
 from mlb_platform.simulator import simulate_games
+from resources.postgres import Postgres
+from resources.raw_frames import RawFrame
+from resources.raw_store import RawStore
 
 NOW = datetime(2024, 7, 2, 3, 4, 5, tzinfo=UTC)
 ODD_VALUES = [
@@ -155,3 +162,41 @@ def test_an_odd_document_among_others_takes_no_rows_of_theirs_away(feed: Resolve
     for before, after in zip(alone, walked, strict=True):
         assert before.drop_columns(["_raw_id"]).equals(after.drop_columns(["_raw_id"]))
         assert set(after["_raw_id"].to_pylist()) <= {0, 2}
+
+
+UNWALKED = """
+version: "1.0"
+source:
+  {endpoint: small, method: game_v1, raw_table: "small.game_v1",
+  entity_key: {name: game_pk, type: BIGINT, json_path: $.id}}
+targets:
+  - {name: small.days, primary_key: [game_pk], fields: [
+      {name: played, type: DATE, json_path: $.played, format: dd MMM yyyy}]}
+"""
+
+
+def test_a_mapping_that_cannot_be_walked_is_computed_by_spark(
+    database: Postgres, spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pattern with the name of a month: the rows are there, and the log says why they were not walked."""
+    bench = Bench(database, tmp_path, spark, mapping_of(UNWALKED))
+    with pytest.raises(NotWalkable):
+        Walk(bench.mapping)
+    with caplog.at_level(logging.INFO, "mlb_platform.extraction.extract"):
+        extracted = bench.extract([{"id": 1, "played": "01 Jul 2024"}])
+    assert rows_of(extracted, "small.days") == [{"game_pk": 1, "played": date(2024, 7, 1)}]
+    assert "not walked: pattern 'dd MMM yyyy'" in caplog.text
+
+
+def test_a_worker_whose_connection_was_ended_makes_another(database: Postgres) -> None:
+    """As after a restart of the server: workers keep their connection from task to task."""
+    raw_table = "small.game_v1"
+    RawStore(database).ensure(raw_table)
+    reader = RawFrame(None, database, raw_table, 1).reader  # type: ignore[arg-type]
+    assert list(reader.rows(0)) == []
+    with database.connect(autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert list(reader.rows(0)) == []
