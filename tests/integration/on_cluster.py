@@ -28,9 +28,15 @@ ROWS = {
 
 
 def executors() -> list[psutil.Process]:
-    """Return the JVMs of the workers."""
-    found = psutil.Process().children(recursive=True)
-    return [p for p in found if "CoarseGrainedExecutorBackend" in " ".join(p.cmdline())]
+    """Return the JVMs of the workers; Python workers come and go while one looks."""
+    return [p for p in psutil.Process().children(recursive=True) if "CoarseGrainedExecutorBackend" in _command(p)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one too
+        return ""
 
 
 def workers_of(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
