@@ -6,8 +6,6 @@ a run over thirty dates of seventeen tables has fifteen hundred of them. This wr
 
 from __future__ import annotations
 
-import os
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +27,8 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, Sq
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import replace
 from sqlalchemy import delete, select, tuple_
+
+from resources.dagster_entries import insert_entries, log_entry
 
 CHUNK = 250
 """Verdicts a statement."""
@@ -110,40 +110,19 @@ def record_verdicts(
 
 
 def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLogEntry:
-    """Return the log entry that Dagster itself would write."""
     told = "passed" if verdict.passed else "did not pass"
     message = f"Asset check '{verdict.check_name}' on '{verdict.asset_key.to_user_string()}' {told}."
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION.value,
-        job_name=step.job_name,
-        step_handle=step.step.handle,
-        node_handle=step.step.node_handle,
-        step_kind_value=step.step.kind.value,
-        logging_tags=step.event_tags,
-        event_specific_data=verdict,
-        message=f"{message} Description: '{verdict.description}'" if verdict.description else message,
-        pid=os.getpid(),
-    )
-    return EventLogEntry(  # type: ignore[no-untyped-call]
-        error_info=None,
-        level=10,
-        user_message=event.message or "",
-        run_id=step.run_id,
-        timestamp=time.time(),
-        step_key=event.step_key,
-        job_name=step.job_name,
-        dagster_event=event,
-    )
+    if verdict.description:
+        message = f"{message} Description: '{verdict.description}'"
+    return log_entry(step, DagsterEventType.ASSET_CHECK_EVALUATION, verdict, message)
 
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
-    events = [storage._event_to_row(entry) for entry in entries]
-    insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
     checks = AssetCheckExecutionsTable.c
-    rows = [_execution(entry, str(row["event"])) for entry, row in zip(entries, events, strict=True)]
-    planned = [(r["asset_key"], r["check_name"], r["partition"]) for r in rows]
     with storage._connect() as connection:
-        ids = [row[0] for row in connection.execute(insert, events)]
+        ids, events = insert_entries(storage, connection, entries)
+        rows = [_execution(entry, event) for entry, event in zip(entries, events, strict=True)]
+        planned = [(r["asset_key"], r["check_name"], r["partition"]) for r in rows]
         connection.execute(
             delete(AssetCheckExecutionsTable).where(
                 checks.run_id == entries[0].run_id,

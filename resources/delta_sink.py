@@ -108,6 +108,11 @@ class DeltaSink:
         """`delta`."""
         return "delta"
 
+    @property
+    def tables_at_once(self) -> int:
+        """Two: most of what a small table takes is waiting for the disk and the database."""
+        return 2
+
     def prepare(self, spec: MergeSpec) -> None:
         """Create the table or migrate it additively; raise SchemaChangeRefused, naming the column, otherwise."""
         with self._plain_errors(spec):
@@ -141,7 +146,7 @@ class DeltaSink:
         if self._spark is not None and (isinstance(batch, FrameBatch) or batch.rows.nbytes > self._spark_above_bytes):
             spark = self._spark
             return apart(lambda: self._merge_by(spec, batch, delta_executors(spark, spec, batch)))
-        return self._merge_by(spec, batch, nullcontext(_OnDriver(self._database, spec, batch)))
+        return self._merge_by(spec, batch, nullcontext(_OnDriver(self._database.cursor(), spec, batch)))
 
     def _merge_by(
         self, spec: MergeSpec, batch: MergeBatch | FrameBatch, rows: AbstractContextManager[_Rows]

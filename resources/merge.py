@@ -231,6 +231,11 @@ class Sink(Protocol):
         """Short name for counts and logs: `postgres` or `delta`."""
         ...
 
+    @property
+    def tables_at_once(self) -> int:
+        """How many tables may be merged at the same time by several threads; 1: in their order, one by one."""
+        ...
+
     def prepare(self, spec: MergeSpec) -> None:
         """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, else."""
         ...

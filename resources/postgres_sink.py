@@ -58,6 +58,11 @@ class PostgresSink:
         """`postgres`."""
         return SINK
 
+    @property
+    def tables_at_once(self) -> int:
+        """One: rows that others refer to come first."""
+        return 1
+
     def prepare(self, spec: MergeSpec) -> None:
         """Create or additively migrate the table, its key, indexes, comments and references.
 

@@ -16,7 +16,6 @@ from dagster import (
     AssetCheckEvaluation,
     AssetMaterialization,
     AssetObservation,
-    DagsterEvent,
     DagsterInstance,
     ExecuteInProcessResult,
     JobDefinition,
@@ -26,7 +25,6 @@ from dagster import (
     job,
     op,
 )
-from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
 from asset_checks.completeness import evaluate_completeness
 from asset_checks.coverage import evaluate_coverage
@@ -44,6 +42,7 @@ from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
+from resources.dagster_materializations import MaterializationLog
 from resources.errors import PlatformError
 
 CheckProgress = Callable[[AssetCheckEvaluation], None]
@@ -103,10 +102,11 @@ class _Task:
                 notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
                 # games that are handed over one by one give way to others between tables
-                with closing(work.written(AHEAD if self.entities is None else 0)) as written:
+                ahead = AHEAD if self.entities is None else 0
+                with self._log(context) as told, closing(work.written(ahead)) as written:
                     for batch in written:
                         reports.announce(batch.report, [None] if notes.undated else work.report.dates)
-                        yield from self._recorded(context, work, batch, notes, whole)
+                        told.add(list(self._recorded(work, batch, notes, whole)))
                         if self.on_progress is not None:
                             self.on_progress(work)
             lake = self.platform.settings.lake
@@ -144,29 +144,25 @@ class _Task:
         tables = self.transformation.tables
         return {d for d in dates if given >= set(entities_of_dates(stores, mapping, tables, [d]))}
 
+    def _log(self, context: OpExecutionContext) -> MaterializationLog:
+        return MaterializationLog(context.instance, context.get_step_execution_context())
+
     def _recorded(
-        self, context: OpExecutionContext, work: Work, batch: TableBatch, notes: WorkNotes, whole: set[date]
-    ) -> Iterator[DagsterEvent]:
-        """Give the events of one merged table, one a date, to be written together."""
-        key, step = table_key(batch.spec.table), context.get_step_execution_context()
-        done: list[date | None] = [d for d in work.report.dates if d in whole]
-        if notes.undated:
-            done = [None]
-        batch_id = generate_event_batch_id()  # type: ignore[no-untyped-call]
+        self, work: Work, batch: TableBatch, notes: WorkNotes, whole: set[date]
+    ) -> Iterator[AssetMaterialization | AssetObservation]:
+        """Give the events of one merged table, one a date."""
+        key, days = table_key(batch.spec.table), work.report.dates
+        done: list[date | None] = [None] if notes.undated else [d for d in days if d in whole]
         for day in done:
-            metadata = notes.metadata(batch.report, day)
-            event = AssetMaterialization(
+            yield AssetMaterialization(
                 key,
                 partition=day.isoformat() if day is not None else None,
-                metadata=metadata,
+                metadata=notes.metadata(batch.report, day),
                 tags=_version_tags(batch.spec.derivation_hash),
             )
-            last = DagsterEventBatchMetadata(batch_id, day == done[-1])
-            yield DagsterEvent.asset_materialization(step, event, last)
-        for day in () if notes.undated else (d for d in work.report.dates if d not in whole):
+        for day in () if notes.undated else (d for d in days if d not in whole):
             part = {**notes.metadata(batch.report, day), "entities": MetadataValue.text(", ".join(self.entities or ()))}
-            observed = AssetObservation(key, partition=day.isoformat(), metadata=part)
-            yield DagsterEvent.asset_observation(step, observed)
+            yield AssetObservation(key, partition=day.isoformat(), metadata=part)
 
 
 def _differences(verdicts: Sequence[AssetCheckEvaluation]) -> str:

@@ -269,9 +269,11 @@ class Work:
 
     @contextmanager
     def _sinks_at_work(self) -> Iterator[Callable[[TableBatch], list[Merging]]]:
-        """Give each sink a thread, in which it merges one batch after the other."""
+        """Give each sink threads, in which it merges the batches in their order, as many at once as it may."""
         with ExitStack() as stack:
-            threads = [stack.enter_context(ThreadPoolExecutor(1, f"sink-{s.name}")) for s in self.stores.sinks]
+            threads = [
+                stack.enter_context(ThreadPoolExecutor(s.tables_at_once, f"sink-{s.name}")) for s in self.stores.sinks
+            ]
 
             def submit(batch: TableBatch) -> list[Merging]:
                 if not batch.batch.versions:
