@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -13,9 +14,11 @@ from psycopg import sql
 
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedTarget
-from resources.lake import dataset, open_table
-from resources.own_tables import table_exists
+from resources.lake import duckdb_source
+from resources.lake_handles import opened
 
+_Row = tuple[Any, ...]
+"""Table, date, rows, distinct keys."""
 Figures = dict[date | None, tuple[int, int]]
 """Rows and distinct keys by date."""
 
@@ -35,39 +38,52 @@ def count_tables(
 
     All rows of a table without partition column are of the date None.
     """
-    with duckdb.connect(config={"threads": 2}) as database, ThreadPoolExecutor(3, "count") as threads:
-        counting = threads.submit(lambda: [_in_postgres(stores, t, dates) for t in targets])
-        in_lake = list(threads.map(lambda t: _in_lake(database, lake, t, dates), targets))
-        counts = zip(targets, counting.result(), in_lake, strict=True)
-        return {t.name: TableCounts(in_postgres, delta) for t, in_postgres, delta in counts}
+    found = {t.name: TableCounts() for t in targets}
+    with ThreadPoolExecutor(1, "count") as other:
+        counting = other.submit(_in_postgres, stores, targets, dates)
+        for name, day, rows, keys in _in_lake(lake, targets, dates):
+            found[name].delta[day] = (rows, keys)
+        for name, day, rows, keys in counting.result():
+            found[name].postgres[day] = (rows, keys)
+    return found
 
 
-def _in_postgres(stores: Stores, target: ResolvedTarget, dates: Sequence[date | None]) -> Figures:
-    day: sql.Composable = sql.Identifier(target.partition) if target.partition else sql.SQL("NULL::date")
+def _in_postgres(stores: Stores, targets: Sequence[ResolvedTarget], dates: Sequence[date | None]) -> list[_Row]:
     listed = [d for d in dates if d is not None]
-    within = sql.SQL("{} = ANY({})").format(day, sql.Literal(listed)) if target.partition else sql.SQL("true")
-    key = sql.SQL(", ").join(sql.Identifier(name) for name in target.key)
-    query = sql.SQL("SELECT {0}, count(*), count(DISTINCT ({1})) FROM {2} WHERE {3} GROUP BY 1").format(
-        day, key, sql.Identifier(*target.name.split(".")), within
-    )
+    queries = []
     with stores.postgres.transaction() as connection:
-        if not table_exists(connection, target.name):
-            return {}
-        return {row[0]: (int(row[1]), int(row[2])) for row in connection.execute(query)}
+        names = connection.execute(
+            "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL",
+            [[t.name for t in targets]],
+        )
+        there = {row[0] for row in names}
+        for target in targets:
+            if target.name not in there:
+                continue
+            day: sql.Composable = sql.Identifier(target.partition) if target.partition else sql.SQL("NULL::date")
+            within = sql.SQL("{} = ANY({})").format(day, sql.Literal(listed)) if target.partition else sql.SQL("true")
+            key = sql.SQL(", ").join(sql.Identifier(name) for name in target.key)
+            query = "SELECT {0}, {1}, count(*), count(DISTINCT ({2})) FROM {3} WHERE {4} GROUP BY 2"
+            table = sql.Identifier(*target.name.split("."))
+            queries.append(sql.SQL(query).format(sql.Literal(target.name), day, key, table, within))
+        if not queries:
+            return []
+        return [*connection.execute(sql.SQL(" UNION ALL ").join(queries)).fetchall()]
 
 
-def _in_lake(
-    database: duckdb.DuckDBPyConnection, lake: str, target: ResolvedTarget, dates: Sequence[date | None]
-) -> Figures:
-    table = open_table(lake, target.name)
-    if table is None:
-        return {}
-    day = f'"{target.partition}"' if target.partition else "NULL::DATE"
-    key = ", ".join(f'"{name}"' for name in target.key)
+def _in_lake(lake: str, targets: Sequence[ResolvedTarget], dates: Sequence[date | None]) -> list[_Row]:
     listed = ", ".join(f"DATE '{d.isoformat()}'" for d in dates if d is not None)
-    within = f"{day} IN ({listed})" if target.partition else "true"
-    query = f"SELECT {day}, count(*), count(DISTINCT ({key})) FROM lake_table WHERE {within} GROUP BY 1"
-    with database.cursor() as connection:
-        connection.register("lake_table", dataset(table))
-        rows: list[tuple[Any, ...]] = connection.execute(query).fetchall()
-    return {row[0]: (int(row[1]), int(row[2])) for row in rows}
+    queries = []
+    with ExitStack() as stack:
+        database = stack.enter_context(duckdb.connect(config={"threads": 2}))
+        for target in targets:
+            table = stack.enter_context(opened(lake, target.name))
+            source = None if table is None else duckdb_source(database, table)
+            if source is None:
+                continue
+            day = f'"{target.partition}"' if target.partition else "NULL::DATE"
+            key = ", ".join(f'"{name}"' for name in target.key)
+            within = f"{day} IN ({listed})" if target.partition else "true"
+            query = f"SELECT '{target.name}', {day}, count(*), count(DISTINCT ({key}))"
+            queries.append(f"{query} FROM {source} WHERE {within} GROUP BY 2")
+        return database.execute(" UNION ALL ".join(queries)).fetchall() if queries else []

@@ -23,8 +23,9 @@ from resources.delta_sink_diff import find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.errors import PlatformError
 from resources.executor_rows import apart
-from resources.lake import LakeError, find_commit, lake_error, open_table, read_table, sink_id, table_uri
+from resources.lake import LakeError, find_commit, lake_error, read_table, sink_id, table_uri
 from resources.lake_compaction import keep_few
+from resources.lake_handles import opened
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, counted_rows, rows_of, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
@@ -115,8 +116,7 @@ class DeltaSink:
 
     def prepare(self, spec: MergeSpec) -> None:
         """Create the table or migrate it additively; raise SchemaChangeRefused, naming the column, otherwise."""
-        with self._plain_errors(spec):
-            table = open_table(self._lake, spec.table)
+        with self._plain_errors(spec), opened(self._lake, spec.table) as table:
             if table is not None and self._prepared.get(spec.table) == (spec, sink_id(table)):
                 return
             if table is None or not is_current(table, spec):
@@ -136,10 +136,8 @@ class DeltaSink:
         """
         with self._plain_errors(spec):
             self._states.ensure()
-            table = open_table(self._lake, spec.table)
-            if table is None:
-                return {}
-            return self._settled(table, spec, None if scopes is None else list(scopes))
+            with opened(self._lake, spec.table) as table:
+                return {} if table is None else self._settled(table, spec, None if scopes is None else list(scopes))
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` in one commit, then write its states; the caller holds the lock on its scopes."""
@@ -156,7 +154,10 @@ class DeltaSink:
             return self._retried(spec, lambda: self._merge(spec, offering, [v.scope for v in batch.versions]))
 
     def _merge(self, spec: MergeSpec, rows: _Rows, scopes: list[str]) -> MergeResult:
-        table = self._open(spec)
+        with self._open(spec) as table:
+            return self._merge_into(table, spec, rows, scopes)
+
+    def _merge_into(self, table: DeltaTable, spec: MergeSpec, rows: _Rows, scopes: list[str]) -> MergeResult:
         known = self._settled(table, spec, scopes)
         offered = rows.split(known)
         tally = rows.tally(offered.stale)
@@ -194,15 +195,16 @@ class DeltaSink:
 
     def fetch(self, spec: MergeSpec, scopes: Sequence[str] | None = None) -> pa.Table:
         """Read the table's rows (of `scopes`, or all) in the spec's columns and types; JSONB as text."""
-        with self._plain_errors(spec):
+        with self._plain_errors(spec), self._open(spec) as table:
             where = None if scopes is None else scope_condition(spec, scopes)
-            return read_table(self._open(spec), list(spec.column_names), where).cast(arrow_schema(spec))
+            return read_table(table, list(spec.column_names), where).cast(arrow_schema(spec))
 
-    def _open(self, spec: MergeSpec) -> DeltaTable:
-        table = open_table(self._lake, spec.table)
-        if table is None:
-            raise LakeError(f"Delta table {table_uri(self._lake, spec.table)} does not exist; prepare it first")
-        return table
+    @contextmanager
+    def _open(self, spec: MergeSpec) -> Iterator[DeltaTable]:
+        with opened(self._lake, spec.table) as table:
+            if table is None:
+                raise LakeError(f"Delta table {table_uri(self._lake, spec.table)} does not exist; prepare it first")
+            yield table
 
     def _settled(self, table: DeltaTable, spec: MergeSpec, scopes: list[str] | None) -> dict[str, ScopeState]:
         sink = sink_id(table)

@@ -91,6 +91,22 @@ def dataset(table: DeltaTable) -> pa_dataset.Dataset:
     return FileSystemDataset(fragments, whole.schema, whole.format, whole.filesystem)
 
 
+def duckdb_source(database: duckdb.DuckDBPyConnection, table: DeltaTable) -> str | None:
+    """Return what to write after FROM to read a table's current files; None where there are none.
+
+    Files of a local lake are read by DuckDB itself, others through Arrow.
+    """
+    files = table.file_uris()
+    if not files:
+        return None
+    if is_remote(table.table_uri) or "deletionVectors" in (table.protocol().reader_features or ()):
+        name = f"lake {table.table_uri}".replace('"', '""')
+        database.register(name, dataset(table))
+        return f'"{name}"'
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}], union_by_name = true)"
+
+
 def file_list(table: DeltaTable) -> list[str]:
     """Return the addresses of a table's current data files."""
     return table.file_uris()
