@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
@@ -51,15 +52,19 @@ def evaluate(
     Writers of these dates are waited for, and wait: both places of a table are looked at in the same state. So the
     caller holds no lock of a scope.
     """
-    records = read_records(stores, mapping, tables, dates)
-    scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
-    with stores.postgres.scope_locks(mapping.name, scopes):
-        if PARITY in names:  # again: what was merged until the locks were given
-            records = read_records(stores, mapping, tables, dates)
-        targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
-        counted = count_tables(stores, lake, targets, dates) if targets else {}
     related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
-    relationships = read_settled_relationships(stores, mappings or {mapping.name: mapping}, related, dates, known)
+    with ThreadPoolExecutor(1, "relationships") as other:
+        relating = other.submit(
+            read_settled_relationships, stores, mappings or {mapping.name: mapping}, related, dates, known
+        )
+        records = read_records(stores, mapping, tables, dates)
+        scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
+        with stores.postgres.scope_locks(mapping.name, scopes):
+            if PARITY in names:  # again: what was merged until the locks were given
+                records = read_records(stores, mapping, tables, dates)
+            targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
+            counted = count_tables(stores, lake, targets, dates) if targets else {}
+        relationships = relating.result()
     last = max(dates, key=lambda d: d or date.min, default=None)
     for table in tables:
         target = mapping.by_name[table]

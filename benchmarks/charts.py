@@ -146,7 +146,7 @@ def _aim(axes: Axes, key: str) -> None:
 
 CHARTS: Mapping[str, Callable[[Axes, Found], None]] = {
     "season": season, "date": phases("end to end", "re-captured"), "cold": cold,
-    "unchanged": phases("end to end", "unchanged"), "corrected": phases("end to end", "corrected"),
+    "unchanged": phases("end to end", "unchanged", "recorded again"), "corrected": phases("end to end", "corrected"),
     "live": live, "growth": growth, "lake": lake, "dagster": dagster,
 }  # fmt: skip
 

@@ -1,21 +1,32 @@
-"""The platform through Dagster, checks and lineage on: what `mlb materialize` does with the dates it has found."""
+"""The platform through Dagster, checks and lineage on: what `mlb materialize` does with a range of dates."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from benchmarks.ours import MAPPING, Ours
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.partitions import DATES_PER_RUN
+from mlb_platform.extraction.pending import find_pending
 
 
 def materialize(ours: Ours, first: date, last: date) -> dict[str, float]:
-    """Materialize the contenders' tables of these dates with the warm session, in runs of up to thirty.
+    """Look up which dates have work and materialize the contenders' tables of those, as the command does.
 
     Returns the seconds by phase that the runs tell of; what Dagster and the checks take is not among them.
     """
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    pending = find_pending(ours.platform.stores, ours.mapping, ours.tables, start=first, end=last)
+    return _materialized(ours, sorted(pending.work))
+
+
+def record_again(ours: Ours, first: date, last: date) -> dict[str, float]:
+    """Materialize all dates, with work or without, as the UI does: every one of them is recorded and judged again."""
+    return _materialized(ours, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+
+
+def _materialized(ours: Ours, days: Sequence[date]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     for start in range(0, len(days), DATES_PER_RUN):
         report = materialize_dates(

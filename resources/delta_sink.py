@@ -128,16 +128,18 @@ class DeltaSink:
             with self._lock:
                 self._prepared[spec.table] = (spec, sink_id(table))
 
-    def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
+    def state(
+        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
+    ) -> dict[str, ScopeState]:
         """Return what was merged last by scope, after settling what an interrupted merge left open.
 
-        The caller holds the locks of `scopes`, so a merge of them that is still open has no writer. Without `scopes`
-        only merges found in the table are settled: others may be under way.
+        Where the caller holds the locks of `scopes`, a merge of them that is still open has no writer. Without `scopes`
+        or their locks only merges found in the table are settled: others may be under way.
         """
         with self._plain_errors(spec):
             self._states.ensure()
             with opened(self._lake, spec.table) as table:
-                return {} if table is None else self._settled(table, spec, None if scopes is None else list(scopes))
+                return {} if table is None else self._settled(table, spec, scopes, locked=locked)
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` in one commit, then write its states; the caller holds the lock on its scopes."""
@@ -206,18 +208,20 @@ class DeltaSink:
                 raise LakeError(f"Delta table {table_uri(self._lake, spec.table)} does not exist; prepare it first")
             yield table
 
-    def _settled(self, table: DeltaTable, spec: MergeSpec, scopes: list[str] | None) -> dict[str, ScopeState]:
-        sink = sink_id(table)
+    def _settled(
+        self, table: DeltaTable, spec: MergeSpec, scopes: Iterable[str] | None, *, locked: bool = True
+    ) -> dict[str, ScopeState]:
+        sink, wanted = sink_id(table), None if scopes is None else list(scopes)
         with self._postgres.transaction() as connection:
-            for intent in self._states.intents(connection, sink, spec.table, scopes):
+            for intent in self._states.intents(connection, sink, spec.table, wanted):
                 commit = find_commit(table, intent.batch_id, intent.version_before)
                 if commit is not None:
                     _log.info("%s: version %s holds an interrupted merge; noted now", spec.table, commit["version"])
                     version = int(commit["version"])
                     self._states.save(connection, sink, spec.table, intent.records, version=version)
-                if commit is not None or scopes is not None:
+                if commit is not None or (wanted is not None and locked):
                     self._states.close_intent(connection, intent.batch_id)
-            return self._states.load(connection, sink, spec.table, scopes)
+            return self._states.load(connection, sink, spec.table, wanted)
 
     def _retried(self, spec: MergeSpec, action: Callable[[], _Result]) -> _Result:
         pause, last = _FIRST_PAUSE, ""

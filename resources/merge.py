@@ -240,8 +240,13 @@ class Sink(Protocol):
         """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, else."""
         ...
 
-    def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
-        """Return what was merged last by scope, after healing what an interrupted merge left behind."""
+    def state(
+        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
+    ) -> dict[str, ScopeState]:
+        """Return what was merged last by scope, after healing what an interrupted merge left behind.
+
+        Whoever does not hold the locks of `scopes` says so: merges of them may be under way.
+        """
         ...
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:

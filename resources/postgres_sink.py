@@ -72,8 +72,10 @@ class PostgresSink:
             self._states.ensure()
             self._tables.prepare(spec)
 
-    def state(self, spec: MergeSpec, scopes: Iterable[str] | None = None) -> dict[str, ScopeState]:
-        """Return what was merged last by scope."""
+    def state(
+        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
+    ) -> dict[str, ScopeState]:
+        """Return what was merged last by scope; no merge is ever half done here, so locks make no difference."""
         with plain_errors(spec):
             self._states.ensure()
             with self._postgres.transaction() as connection:

@@ -6,6 +6,7 @@ notes each table and date as it is merged. What it does is what the assets do.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
@@ -34,11 +35,12 @@ from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.dagster_home import open_instance
-from mlb_platform.extraction.plan import dates_of
+from mlb_platform.extraction.plan import dates_of, entities_of_dates
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import AHEAD, BaseTransformation, Progress
-from mlb_platform.extraction.work import TableBatch, Work, entities_of_dates, open_work
+from mlb_platform.extraction.work import TableBatch, Work, open_work
 from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
@@ -109,17 +111,8 @@ class _Task:
                         told.add(list(self._recorded(work, batch, notes, whole)))
                         if self.on_progress is not None:
                             self.on_progress(work)
-            lake = self.platform.settings.lake
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
-            known = known_orphans(self.platform.settings.mappings)
-            mappings = self.platform.registry.mappings
-            partial = set(work.report.dates) - whole
-            found = list(evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial))
-            if mapping.targets[0].name in tables:
-                if self.aside:
-                    found += evaluate_coverage(self.platform, mapping, days)
-                found += evaluate_completeness(self.platform, mapping, days)
-            found += evaluate_reconciliation(self.platform, mapping, tables, days)
+            found = self._judged(days, set(work.report.dates) - whole)
             verdicts = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
             if self.aside:
@@ -131,6 +124,20 @@ class _Task:
             if differing:
                 raise RunFailed(_differences(differing))
             yield Output(None)
+
+    def _judged(self, days: Sequence[date | None], partial: set[date]) -> list[AssetCheckEvaluation]:
+        """Give the verdicts of all checks; what compares tables runs beside what looks at one after the other."""
+        stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
+        known = known_orphans(self.platform.settings.mappings)
+        mappings, lake = self.platform.registry.mappings, self.platform.settings.lake
+        with ThreadPoolExecutor(1, "reconciliation") as other:
+            reconciling = other.submit(lambda: [*evaluate_reconciliation(self.platform, mapping, tables, days)])
+            found = [*evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial)]
+            if mapping.targets[0].name in tables:
+                if self.aside:
+                    found += evaluate_coverage(self.platform, mapping, days)
+                found += evaluate_completeness(self.platform, mapping, days)
+            return found + reconciling.result()
 
     def _dates_of(self, work: Work) -> set[date]:
         tables = self.transformation.tables
@@ -289,6 +296,7 @@ def materialize_dates(
     transformation = platform.transformation(mapping, tables)
     task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check, aside)
     config = transformation.mapping
+    spare_what_stays()
     tags = {"mapping": mapping, "tables": "all" if tables is None else ", ".join(tables)}
     tags |= {"dates": _span(task.dates)} if entities is None else {"entities": ", ".join(entities)[:200]}
     with _opened(platform, instance) as opened:

@@ -22,9 +22,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from asset_checks.recorded import DateRecord, read_records
+from mlb_platform.extraction.plan import merged_dates
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.stores import Stores
-from mlb_platform.extraction.work import merged_dates
 from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.quality.avro_frames import find_mismatches

@@ -137,7 +137,7 @@ def print_summary(
 
 def _worked(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending) -> set[str]:
     """Return the entities whose rows the run's own counts contain already."""
-    from mlb_platform.extraction.work import entities_of_dates
+    from mlb_platform.extraction.plan import entities_of_dates
 
     if asked.games is not None:
         return pending.entities

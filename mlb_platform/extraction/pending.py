@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
-from mlb_platform.extraction.plan import EntityPlan, dates_of, held_ids, needs_work, plan_entities, raw_rows
+from mlb_platform.extraction.plan import (
+    EntityPlan,
+    dates_of,
+    entities_of_dates,
+    held_ids,
+    needs_work,
+    plan_entities,
+    raw_rows,
+)
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -66,14 +74,18 @@ def find_pending(
     specs = [merge_spec(mapping.by_name[t]) for t in tables]
     sinks = [s.name for s in stores.sinks]
     raw_table = mapping.config.source.raw_table
-    states = {(k.name, s.table): k.state(s) for k in stores.sinks for s in specs}
 
     def inside(day: date | None) -> bool:
         if day is None:
             return start is None and end is None
         return (start is None or day >= start) and (end is None or day <= end)
 
-    rows = raw_rows(stores, mapping, entity_keys=entities)
+    looked_at = entities
+    if entities is None and start is not None and end is not None:
+        days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
+        looked_at = entities_of_dates(stores, mapping, tables, days)
+    rows = raw_rows(stores, mapping, entity_keys=looked_at)
+    states = {(k.name, s.table): k.state(s, looked_at, locked=False) for k in stores.sinks for s in specs}
     if entities is None:
         chosen = {r.entity_key for r in rows if inside(r.partition_date)}
         chosen |= {s.scope for known in states.values() for s in known.values() if inside(s.partition)}

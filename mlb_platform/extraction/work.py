@@ -361,29 +361,6 @@ def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:
     return sink.merge(batch.spec, batch.batch), time.perf_counter() - started
 
 
-def entities_of_dates(
-    stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]
-) -> list[str]:
-    """Return every entity with a raw row or a table row of these dates."""
-    found = {r.entity_key for r in raw_rows(stores, mapping, dates=dates)}
-    with stores.postgres.transaction() as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = ANY(%s) AND partition_date = ANY(%s)",
-            [list(tables), list(dates)],
-        )
-        found |= {row[0] for row in rows}
-    return sorted(found)
-
-
-def merged_dates(stores: Stores, tables: Sequence[str]) -> set[date]:
-    """Return the dates that rows of these tables lie under; those of raw rows can be others since."""
-    with stores.postgres.transaction() as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT partition_date FROM quality.merge_state WHERE table_name = ANY(%s)", [list(tables)]
-        )
-        return {row[0] for row in rows if row[0] is not None}
-
-
 @contextmanager
 def open_work(
     stores: Stores,
