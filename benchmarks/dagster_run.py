@@ -28,10 +28,9 @@ def record_again(ours: Ours, first: date, last: date) -> dict[str, float]:
 
 def _materialized(ours: Ours, days: Sequence[date]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
-    for start in range(0, len(days), DATES_PER_RUN):
-        report = materialize_dates(
-            ours.platform, MAPPING, ours.tables, days[start : start + DATES_PER_RUN], aside=False
-        )
+    runs = [days[start : start + DATES_PER_RUN] for start in range(0, len(days), DATES_PER_RUN)]
+    for run, then in zip(runs, [*runs[1:], []], strict=False):
+        report = materialize_dates(ours.platform, MAPPING, ours.tables, run, aside=False, then=then)
         for name in ("compute", "merge"):
             seconds[name] += report.seconds[name]
     return dict(seconds)

@@ -35,10 +35,11 @@ from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.dagster_home import open_instance
+from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.plan import dates_of, entities_of_dates
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import AHEAD, BaseTransformation, Progress
-from mlb_platform.extraction.work import TableBatch, Work, open_work
+from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
@@ -81,6 +82,7 @@ class _Task:
     on_progress: Progress | None
     on_check: CheckProgress | None
     aside: bool = True
+    then: Sequence[date] = ()
     report: RunReport | None = None
     failure: _Failure = field(default_factory=_Failure)
 
@@ -101,6 +103,8 @@ class _Task:
                 self.report = work.report
                 if self.entities is not None:
                     work.report.dates = sorted(self._dates_of(work))
+                if self.then:
+                    begin_ahead(stores, mapping, tables, self.then)
                 notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
                 # games that are handed over one by one give way to others between tables
@@ -283,6 +287,7 @@ def materialize_dates(
     on_check: CheckProgress | None = None,
     instance: DagsterInstance | None = None,
     aside: bool = True,
+    then: Sequence[date] = (),
 ) -> RunReport:
     """Materialize dates, or the entities given, in one Dagster run in this process, and return what was done.
 
@@ -290,11 +295,12 @@ def materialize_dates(
     those their rows lie under; a date of which other entities exist is observed rather than materialized. `tables`:
     None is all. `on_progress` is called after every table, `on_check` with every verdict. `instance`: None opens the
     platform's for this call. Without `aside` payloads are not looked at for what no mapping takes, and no quality
-    reports are made: `look_aside` does both, so that tables do not wait for it. Raises RunFailed, or the PlatformError
+    reports are made: `look_aside` does both, so that tables do not wait for it. `then` are the dates of the call that
+    follows: their captures are computed while these are merged. Raises RunFailed, or the PlatformError
     that ended it.
     """
     transformation = platform.transformation(mapping, tables)
-    task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check, aside)
+    task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check, aside, then)
     config = transformation.mapping
     spare_what_stays()
     tags = {"mapping": mapping, "tables": "all" if tables is None else ", ".join(tables)}

@@ -18,9 +18,10 @@ from mlb_platform.assets.pending import PendingTable, WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.retries import tried_again
 from mlb_platform.assets.specs import python_name, table_key, table_of_key, table_specs
+from mlb_platform.extraction.opening import open_work
 from mlb_platform.extraction.plan import entities_of_dates
 from mlb_platform.extraction.report import TableReport
-from mlb_platform.extraction.work import TableBatch, Work, open_work
+from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 

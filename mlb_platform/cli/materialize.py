@@ -227,10 +227,10 @@ def _run(
             bar.update(text=f"{size}, {many(len(verdicts), 'check')}")
 
         bar.update(0, f"{size}, parsing in Spark")
-        for chunk in chunks:
+        for chunk, then in zip(chunks, [*chunks[1:], []], strict=True):
             done = materialize_dates(
                 made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress,
-                on_check=on_check, aside=False,
+                on_check=on_check, aside=False, then=[] if asked.full else then,
             )  # fmt: skip
             total.merge(done)
         if alone:

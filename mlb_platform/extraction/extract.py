@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
+from mlb_platform.extraction.ahead import Ahead
 from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.repair import Misplaced, misplaced_parts
@@ -51,7 +53,7 @@ class Extracted:
 
 
 class Extractor:
-    """Computes some tables of a mapping; keeps its plans, so that it is cheap to use again. Not for several threads."""
+    """Computes some tables of a mapping, one call after the other; keeps its plans, so that it is cheap to use."""
 
     def __init__(
         self, spark: SparkSession, postgres: Postgres, mapping: ResolvedMapping, tables: Sequence[str]
@@ -68,6 +70,8 @@ class Extractor:
         self.tables = list(tables)
         self.mapping = dataclasses.replace(mapping, targets=tuple(mapping.by_name[t] for t in tables))
         self._source: RawFrame | None = None
+        self._lock = Lock()
+        self._ahead: Ahead[Extracted] | None = None
         self._jobs: dict[bool, Job] = {}
         self._tree = document_tree(self.mapping)
         self._paths = column_paths(self.mapping)
@@ -100,16 +104,36 @@ class Extractor:
 
     def warm_up(self) -> None:
         """Plan both jobs, the quick and the thorough one, by computing nothing: where somebody waits for the first."""
-        for thorough in (False, True):
-            self._collect([], thorough, {})
+        with self._lock:
+            for thorough in (False, True):
+                self._collect([], thorough, {})
 
-    def extract(self, entities: dict[int, str], payload: Callable[[int], bytes]) -> Extracted:
+    def extract(self, entities: Mapping[int, str], payload: Callable[[int], bytes]) -> Extracted:
         """Compute and judge the captures `entities` (raw_id to entity key); `payload` reads one stored body.
 
         The key counts where a capture is of one entity; where it has several, the rows tell.
 
         Every capture's rows are returned, whatever its findings: the caller decides what is held back.
         """
+        computed = None if self._ahead is None else self._ahead.take(entities)
+        return computed or self._extract(entities, payload)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was begun and not asked for yet."""
+        return self._ahead is not None and self._ahead.waiting
+
+    def begin(self, pieces: Sequence[Mapping[int, str]], payload: Callable[[int], bytes]) -> None:
+        """Compute pieces that `extract` will be asked for, in this order, in another thread; others are forgotten."""
+        if self._ahead is None:
+            self._ahead = Ahead(lambda piece: self._extract(piece, payload))
+        self._ahead.begin(pieces)
+
+    def _extract(self, entities: Mapping[int, str], payload: Callable[[int], bytes]) -> Extracted:
+        with self._lock:
+            return self._computed(entities, payload)
+
+    def _computed(self, entities: Mapping[int, str], payload: Callable[[int], bytes]) -> Extracted:
         documents, tables = self._collect(list(entities), False, {})
         misfits = _suspects(documents, tables)
         structure: list[Finding] = []
@@ -253,7 +277,7 @@ def _put_together(quick: TableRows, thorough: TableRows, replaced: Sequence[int]
     )
 
 
-def _identity_findings(documents: Sequence[Document], entities: dict[int, str]) -> list[Finding]:
+def _identity_findings(documents: Sequence[Document], entities: Mapping[int, str]) -> list[Finding]:
     found = []
     for d in documents:
         if str(d.entity) != entities[d.raw_id]:

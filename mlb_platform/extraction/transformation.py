@@ -11,13 +11,14 @@ from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
+from mlb_platform.extraction.opening import open_work
 from mlb_platform.extraction.plan import entities_of_dates, merged_dates, raw_rows
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec, view_specs
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.values import spark_name
-from mlb_platform.extraction.work import Work, extractor_of, open_work
+from mlb_platform.extraction.work import Work, extractor_of
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 from resources.raw_frames import RawFrame

@@ -22,15 +22,9 @@ from mlb_platform.extraction.folding import Offer, fold
 from mlb_platform.extraction.holding import hold
 from mlb_platform.extraction.plan import (
     EntityPlan,
-    dates_of,
-    held_ids,
-    lock_names,
     needs_work,
-    plan_entities,
-    raw_rows,
 )
 from mlb_platform.extraction.report import RunReport, TableReport
-from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.quality.avro_frames import check_batch
@@ -92,13 +86,14 @@ class Work:
     def compute(self) -> None:
         """Parse, project and judge what is not merged yet, round by round until every entity has a good capture."""
         pending = list(self.todo)
-        step = self.stores.games_per_job
         while pending:
-            captures = {r.raw_id: r for p in pending for r in p.offered if r.raw_id not in self._good}
-            raw_ids = list(captures)
+            captures = [r for p in pending for r in p.offered if r.raw_id not in self._good]
+            pieces = pieces_of(captures, self.stores.games_per_job)
+            if len(pieces) > 1 or self._extractor().is_ahead:
+                begin_pieces(self.stores, self.mapping, self.specs, pieces)
             held: set[int] = set()
-            for start in range(0, len(raw_ids), step):
-                held |= self._compute_some({i: captures[i] for i in raw_ids[start : start + step]})
+            for piece in pieces:
+                held |= self._compute_some(piece)
             failed = [p for p in pending if any(r.raw_id in held for r in p.offered)]
             for plan in failed:
                 plan.pass_over(held)
@@ -110,9 +105,10 @@ class Work:
         """Whether an entity has captures to read in place of those just held back."""
         if plan.folds:
             return any(r.raw_id not in self._good for r in plan.offered)
-        return plan.newest is not None and self._still_needed(plan)
+        return plan.newest is not None and self.still_needed(plan)
 
-    def _still_needed(self, plan: EntityPlan) -> bool:
+    def still_needed(self, plan: EntityPlan) -> bool:
+        """Whether some table lacks what an entity's captures tell."""
         return self.full or needs_work(plan, self.specs, self.states, self.sinks)
 
     def _compute_some(self, captures: dict[int, RawRow]) -> set[int]:
@@ -120,10 +116,7 @@ class Work:
         started = time.perf_counter()
         extractor = self._extractor()
         raw_table = self.mapping.config.source.raw_table
-        extracted = extractor.extract(
-            {raw_id: row.entity_key for raw_id, row in captures.items()},
-            lambda raw_id: self.stores.raw.payload(raw_table, raw_id),
-        )
+        extracted = extractor.extract(_entities(captures), lambda raw_id: self.stores.raw.payload(raw_table, raw_id))
         self.report.parsed += len(captures)
         self.report.seconds["compute"] += time.perf_counter() - started
         of_rules = hold(self.stores, self.mapping, self.specs, extracted.findings, captures)
@@ -361,44 +354,21 @@ def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:
     return sink.merge(batch.spec, batch.batch), time.perf_counter() - started
 
 
-@contextmanager
-def open_work(
-    stores: Stores,
-    mapping: ResolvedMapping,
-    tables: Sequence[str],
-    entities: Sequence[str],
-    *,
-    dates: Sequence[date] = (),
-    job: str = "materialize",
-    full: bool = False,
-) -> Iterator[Work]:
-    """Lock `entities`, find out what has to be merged, and compute it; the locks go when the context ends.
+def pieces_of(captures: Iterable[RawRow], size: int) -> list[dict[int, RawRow]]:
+    """Cut captures into what one Spark job computes, the same for the same captures in any order."""
+    ordered = sorted({r.raw_id: r for r in captures}.items())
+    return [dict(ordered[start : start + size]) for start in range(0, len(ordered), size)]
 
-    The tables are there: the caller has prepared them.
-    """
-    specs = [merge_spec(mapping.by_name[t]) for t in tables]
+
+def begin_pieces(
+    stores: Stores, mapping: ResolvedMapping, specs: Sequence[MergeSpec], pieces: Sequence[Mapping[int, RawRow]]
+) -> None:
+    """Begin to compute pieces in another thread, in their order; others that were begun are dropped."""
     raw_table = mapping.config.source.raw_table
-    with stores.postgres.scope_locks(mapping.name, lock_names(mapping, entities)):
-        started = time.perf_counter()
-        report = RunReport(mapping.name, sorted(dates), {t: TableReport(t) for t in tables}, entities=len(entities))
-        states = {(k.name, s.table): dict(k.state(s, entities)) for k in stores.sinks for s in specs}
-        rows = raw_rows(stores, mapping, entity_keys=entities)
-        records = stores.quality.quarantined(raw_table, [r.raw_id for r in rows], released=True)
-        held = held_ids(records, specs)
-        plans = plan_entities(rows, set() if full else held, mapping)
-        work = Work(mapping, stores, specs, plans, states, report, job, full)
-        work.todo = [p for p in plans.values() if work._still_needed(p) and p.newest is not None and not p.waits]
-        _report_moves(work, set(dates))
-        report.seconds["plan"] += time.perf_counter() - started
-        work.compute()
-        yield work
-        work.finish()
+    extractor_of(stores, mapping, specs).begin(
+        [_entities(piece) for piece in pieces], lambda raw_id: stores.raw.payload(raw_table, raw_id)
+    )
 
 
-def _report_moves(work: Work, dates: set[date]) -> None:
-    for plan in work.plans.values():
-        target = plan.newest.partition_date if plan.newest else None
-        tables = [s.table for s in work.specs]
-        for old in sorted(dates_of(plan, work.states, tables, work.sinks)):
-            if old != target and (not dates or old in dates):
-                work.report.moved.append((plan.entity, old, target))
+def _entities(captures: Mapping[int, RawRow]) -> dict[int, str]:
+    return {raw_id: row.entity_key for raw_id, row in captures.items()}

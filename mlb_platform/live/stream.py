@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from mlb_platform.extraction.opening import open_work
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
-from mlb_platform.extraction.work import TableBatch, Work, open_work
+from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.history.finality import Finality
 from mlb_platform.live.delta import DeltaFollower
 from mlb_platform.live.latency import Latencies

@@ -17,7 +17,8 @@ from pyspark.sql import SparkSession
 from asset_checks.evaluate import ERROR_RULES, WARN_RULES, evaluate
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.cli.main import run
-from mlb_platform.extraction.work import TableBatch, Work, open_work
+from mlb_platform.extraction.opening import open_work
+from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.history.corrections import AfterMerge
 from mlb_platform.ingestion.gate import Request, admit, gate_spec
 from resources.postgres import Postgres
