@@ -63,8 +63,10 @@ class _OnDriver:
     def __init__(self, database: duckdb.DuckDBPyConnection, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> None:
         self._database, self._spec, self._batch = database, spec, batch
         self._rows = checked_rows(spec, batch)
+        self._known: Mapping[str, ScopeState] = {}
 
     def split(self, states: Mapping[str, ScopeState]) -> Offered:
+        self._known = states
         return split_offered(self._spec, self._rows, self._batch, states)
 
     def tally(self, stale: Sequence[StaleScope]) -> Tally:
@@ -73,7 +75,8 @@ class _OnDriver:
     def difference(self, table: DeltaTable, scopes: Sequence[str], tally: Tally) -> Difference | None:
         whole = len(scopes) == len(self._batch.versions)
         rows = self._rows if whole else rows_of(self._spec, self._rows, scopes)
-        changes = find_changes(self._database, table, self._spec, rows, scopes, tally)
+        new = not any(scope in self._known for scope in scopes)
+        changes = find_changes(self._database, table, self._spec, rows, scopes, tally, new=new)
         if changes is None:
             return None
         return Difference(changes.expected, lambda table, batch_id: deltalake_engine(table, changes, batch_id))

@@ -26,10 +26,12 @@ def find_changes(
     rows: pa.Table,
     scopes: Sequence[str],
     tally: Tally,
+    *,
+    new: bool = False,
 ) -> Changes | None:
     """Compare the offered rows of `scopes` with the table's and count the difference in `tally`; None if there is none.
 
-    Columns compare null-safe, technical ones not at all. Rows of the scopes that are not offered are deleted under
+    `new`: none of the scopes is known to have rows. Columns compare null-safe, technical ones not at all. Rows of the scopes that are not offered are deleted under
     `snapshot`.
     """
     rows = rows.combine_chunks()
@@ -39,8 +41,10 @@ def find_changes(
         columns[SOURCE_CAPTURED_AT] = None
     own = spec.scope in spec.key
     where = scope_condition(spec, scopes) if own else None
-    old = read_table(table, list(columns), where).combine_chunks()
-    if not old.num_rows:
+    # of scopes that should not be there yet one column tells: no other is read in vain
+    absent = new and where is not None and not read_table(table, [spec.scope], where).num_rows
+    old = None if absent else read_table(table, list(columns), where).combine_chunks()
+    if old is None or not old.num_rows:
         if not rows.num_rows:
             return None
         tally.insert(scopes)
