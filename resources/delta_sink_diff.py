@@ -31,8 +31,8 @@ def find_changes(
 ) -> Changes | None:
     """Compare the offered rows of `scopes` with the table's and count the difference in `tally`; None if there is none.
 
-    `new`: none of the scopes is known to have rows. Columns compare null-safe, technical ones not at all. Rows of the scopes that are not offered are deleted under
-    `snapshot`.
+    `new`: none of the scopes is known to have rows. Columns compare null-safe, technical ones not at all. Rows of the
+    scopes that are not offered are deleted under `snapshot`.
     """
     rows = rows.combine_chunks()
     partition = (spec.partition,) if spec.partition else ()
