@@ -49,10 +49,13 @@ def evaluate(
     there are (None: this one). `partial` are dates of which the caller merged some entities only: the lake may be
     behind with others, which are followed live, as long as each place holds what was merged into it.
 
+    Relationships come last, when they are there: they are looked up while the other verdicts are given.
+
     Writers of these dates are waited for, and wait: both places of a table are looked at in the same state. So the
     caller holds no lock of a scope.
     """
     related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
+    last = max(dates, key=lambda d: d or date.min, default=None)
     with ThreadPoolExecutor(1, "relationships") as other:
         relating = other.submit(
             read_settled_relationships, stores, mappings or {mapping.name: mapping}, related, dates, known
@@ -64,20 +67,17 @@ def evaluate(
                 records = read_records(stores, mapping, tables, dates)
             targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
             counted = count_tables(stores, lake, targets, dates) if targets else {}
-        relationships = relating.result()
-    last = max(dates, key=lambda d: d or date.min, default=None)
-    for table in tables:
-        target = mapping.by_name[table]
-        for day in dates:
-            record = records.get((table, day)) or DateRecord()
-            if ERROR_RULES in names:
-                yield _error_rules(target, day, record, day == last)
-            if WARN_RULES in names:
-                yield _warn_rules(target, day, record, day == last)
-            if PARITY in names:
-                yield _parity(target, day, record, counted[table], behind=day in partial)
-            if (table, day) in relationships:
-                yield _relationships(target, day, relationships[table, day])
+        for target in (mapping.by_name[t] for t in tables):
+            for day in dates:
+                record = records.get((target.name, day)) or DateRecord()
+                if ERROR_RULES in names:
+                    yield _error_rules(target, day, record, day == last)
+                if WARN_RULES in names:
+                    yield _warn_rules(target, day, record, day == last)
+                if PARITY in names:
+                    yield _parity(target, day, record, counted[target.name], behind=day in partial)
+        for (table, day), found in relating.result().items():
+            yield _relationships(mapping.by_name[table], day, found)
 
 
 def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date | None]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import zip_longest
 
 from benchmarks.ours import MAPPING, Ours
 from mlb_platform.assets.command import materialize_dates
@@ -29,7 +30,7 @@ def record_again(ours: Ours, first: date, last: date) -> dict[str, float]:
 def _materialized(ours: Ours, days: Sequence[date]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     runs = [days[start : start + DATES_PER_RUN] for start in range(0, len(days), DATES_PER_RUN)]
-    for run, then in zip(runs, [*runs[1:], []], strict=False):
+    for run, then in zip_longest(runs, runs[1:], fillvalue=()):
         report = materialize_dates(ours.platform, MAPPING, ours.tables, run, aside=False, then=then)
         for name in ("compute", "merge"):
             seconds[name] += report.seconds[name]

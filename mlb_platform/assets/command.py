@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import groupby
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +30,7 @@ from dagster import (
 
 from asset_checks.completeness import evaluate_completeness
 from asset_checks.coverage import evaluate_coverage
-from asset_checks.evaluate import PARITY, evaluate
+from asset_checks.evaluate import PARITY, RELATIONSHIPS, evaluate
 from asset_checks.reconciliation import evaluate_reconciliation
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
@@ -49,7 +50,7 @@ from resources.dagster_materializations import MaterializationLog
 from resources.errors import PlatformError
 
 CheckProgress = Callable[[AssetCheckEvaluation], None]
-"""Called with every verdict, in the order of tables and dates."""
+"""Called with every verdict."""
 
 
 class RunFailed(PlatformError):
@@ -116,9 +117,11 @@ class _Task:
                         if self.on_progress is not None:
                             self.on_progress(work)
             days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
-            found = self._judged(days, set(work.report.dates) - whole)
-            verdicts = with_targets(context.instance, found)
-            record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
+            verdicts: list[AssetCheckEvaluation] = []
+            for found in self._judged(days, set(work.report.dates) - whole):
+                aimed = with_targets(context.instance, found)
+                record_verdicts(context.instance, context.get_step_execution_context(), aimed)
+                verdicts += aimed
             if self.aside:
                 reports.write(work.report, tables, days)
             if self.on_check is not None:
@@ -129,19 +132,22 @@ class _Task:
                 raise RunFailed(_differences(differing))
             yield Output(None)
 
-    def _judged(self, days: Sequence[date | None], partial: set[date]) -> list[AssetCheckEvaluation]:
-        """Give the verdicts of all checks; what compares tables runs beside what looks at one after the other."""
+    def _judged(self, days: Sequence[date | None], partial: set[date]) -> Iterator[list[AssetCheckEvaluation]]:
+        """Give the verdicts of all checks, a list as soon as it is there: what compares tables takes longer."""
         stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
         known = known_orphans(self.platform.settings.mappings)
         mappings, lake = self.platform.registry.mappings, self.platform.settings.lake
         with ThreadPoolExecutor(1, "reconciliation") as other:
             reconciling = other.submit(lambda: [*evaluate_reconciliation(self.platform, mapping, tables, days)])
-            found = [*evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial)]
+            of_tables = evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial)
+            for _, found in groupby(of_tables, key=lambda v: v.check_name == RELATIONSHIPS):
+                yield list(found)
+            found = []
             if mapping.targets[0].name in tables:
                 if self.aside:
                     found += evaluate_coverage(self.platform, mapping, days)
                 found += evaluate_completeness(self.platform, mapping, days)
-            return found + reconciling.result()
+            yield found + reconciling.result()
 
     def _dates_of(self, work: Work) -> set[date]:
         tables = self.transformation.tables

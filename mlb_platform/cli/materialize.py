@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -227,10 +228,10 @@ def _run(
             bar.update(text=f"{size}, {many(len(verdicts), 'check')}")
 
         bar.update(0, f"{size}, parsing in Spark")
-        for chunk, then in zip(chunks, [*chunks[1:], []], strict=True):
+        for chunk, then in zip_longest(chunks, chunks[1:], fillvalue=()):
             done = materialize_dates(
                 made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress,
-                on_check=on_check, aside=False, then=[] if asked.full else then,
+                on_check=on_check, aside=False, then=() if asked.full else then,
             )  # fmt: skip
             total.merge(done)
         if alone:
