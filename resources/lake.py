@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NORMALIZED = "normalized"
 COMMIT_ID = "userMetadata"
 """Where a commit carries its batch: Spark's name for it, so that its DESCRIBE HISTORY shows ours too."""
+_ODD = re.compile(r"[%*?\[]")
 
 
 class LakeError(PlatformError):
@@ -94,12 +95,14 @@ def dataset(table: DeltaTable) -> pa_dataset.Dataset:
 def duckdb_source(database: duckdb.DuckDBPyConnection, table: DeltaTable) -> str | None:
     """Return what to write after FROM to read a table's current files; None where there are none.
 
-    Files of a local lake are read by DuckDB itself, others through Arrow.
+    Files of a local lake are read by DuckDB itself, others through Arrow; so are those whose names it would take for
+    patterns, or that are written as parts of an address (a space as %20).
     """
     files = table.file_uris()
     if not files:
         return None
-    if is_remote(table.table_uri) or "deletionVectors" in (table.protocol().reader_features or ()):
+    odd = any(_ODD.search(file) for file in files)
+    if odd or is_remote(table.table_uri) or "deletionVectors" in (table.protocol().reader_features or ()):
         name = f"lake {table.table_uri}".replace('"', '""')
         database.register(name, dataset(table))
         return f'"{name}"'
