@@ -105,7 +105,7 @@ class _Task:
                 if self.entities is not None:
                     work.report.dates = sorted(self._dates_of(work))
                 if self.then:
-                    begin_ahead(stores, mapping, tables, self.then)
+                    begin_ahead(stores, mapping, tables, entities_of_dates(stores, mapping, tables, self.then))
                 notes = WorkNotes.of(work, reports.folder)
                 whole = self._whole_dates(work.report.dates)
                 # games that are handed over one by one give way to others between tables

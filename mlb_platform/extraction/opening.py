@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from mlb_platform.extraction.plan import dates_of, entities_of_dates, held_ids, lock_names, plan_entities, raw_rows
+from mlb_platform.extraction.plan import dates_of, held_ids, lock_names, plan_entities, raw_rows
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
@@ -43,13 +43,12 @@ def open_work(
         work.finish()
 
 
-def begin_ahead(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]) -> None:
-    """Begin to compute, in another thread, what the next piece of work will ask for: that of these dates.
+def begin_ahead(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], entities: Sequence[str]) -> None:
+    """Begin to compute, in another thread, what the next piece of work will ask for: that of these entities.
 
     To be called while a piece of work over the same tables is merged. What changes until then is computed again.
     """
     specs = [merge_spec(mapping.by_name[t]) for t in tables]
-    entities = entities_of_dates(stores, mapping, tables, dates)
     work = _planned(stores, mapping, specs, entities, RunReport(mapping.name, [], {}), locked=False)
     captures = [r for p in work.todo for r in p.offered]
     begin_pieces(stores, mapping, specs, pieces_of(captures, stores.games_per_job))

@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
+from itertools import zip_longest
 from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
-from mlb_platform.extraction.opening import open_work
+from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.plan import entities_of_dates, merged_dates, raw_rows
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.report import RunReport, TableReport
@@ -194,8 +195,11 @@ class BaseTransformation:
         self, entities: Sequence[str], dates: Sequence[date], full: bool, job: str, progress: Progress | None
     ) -> RunReport:
         report = RunReport(self.mapping.name, sorted(dates), {t: TableReport(t) for t in self.tables})
-        for piece in self.pieces(entities):
+        pieces = list(self.pieces(entities))
+        for piece, then in zip_longest(pieces, pieces[1:], fillvalue=()):
             with open_work(self.stores, self.mapping, self.tables, piece, dates=dates, job=job, full=full) as work:
+                if then and not full:
+                    begin_ahead(self.stores, self.mapping, self.tables, then)
                 self.write_targets(work, progress)
             report.merge(work.report)
         return report

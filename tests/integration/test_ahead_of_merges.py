@@ -9,6 +9,7 @@ from helpers import MAY_1, MAY_2, SMALL, Bench, game, mapping_of
 from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.opening import begin_ahead, open_work
+from mlb_platform.extraction.transformation import BaseTransformation
 from mlb_platform.extraction.work import extractor_of
 from resources.postgres import Postgres
 
@@ -43,7 +44,7 @@ def jobs_of(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 def merge_first_date(bench: Bench) -> None:
     """Merge the first date, with the second one computed meanwhile."""
     with open_work(bench.stores, bench.mapping, TABLES, ["1", "2"], dates=[MAY_1]) as work:
-        begin_ahead(bench.stores, bench.mapping, TABLES, [MAY_2])
+        begin_ahead(bench.stores, bench.mapping, TABLES, ["3", "4"])
         assert [b.spec.table for b in work.written()] == TABLES
 
 
@@ -54,6 +55,16 @@ def test_every_capture_is_computed_once_whoever_asks_first(bench: Bench, monkeyp
     assert sorted(jobs) == [[1], [2], [3], [4]]
     assert bench.mapped("small.games") == [(pk, MAY_1 if pk < 3 else MAY_2, "Final") for pk in (1, 2, 3, 4)]
     assert len(bench.mapped("small.plays")) == 8
+
+
+def test_a_run_in_several_pieces_computes_every_capture_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = jobs_of(bench, monkeypatch)
+    monkeypatch.setattr(BaseTransformation, "pieces", lambda _, entities: [[e] for e in entities])
+    report = bench.run()
+    assert (report.parsed, sorted(jobs)) == (4, [[1], [2], [3], [4]])
+    assert len(bench.mapped("small.plays")) == 8
+    assert bench.run().parsed == 0 and len(jobs) == 4
+    assert bench.run(full=True).parsed == 4
 
 
 def test_a_capture_that_arrives_in_between_is_merged_and_an_older_one_is_not(
