@@ -12,7 +12,8 @@ _ABOUT = {
     "through both.",
     "date": "Fifteen games with a warm session: into empty tables, and after a newer capture of every game.",
     "cold": "`mlb materialize` in a fresh process, and the same step by step in another.",
-    "unchanged": "Dates whose captures have not changed, brought up again.",
+    "unchanged": "Dates whose captures have not changed, brought up again: by the command, which finds nothing to do, "
+    "and as the UI does it, every date recorded and judged again.",
     "corrected": "One of a date's fifteen games has a newer capture.",
     "live": "From a raw row's commit to visible rows in PostgreSQL, the warm-up not counted.",
     "growth": "Through Dagster in a process of its own.",

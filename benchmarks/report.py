@@ -121,5 +121,4 @@ def save(path: Path, workloads: Mapping[str, Workload], more: Mapping[str, Any])
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
-    told(f"figures are in {path}")
     return result

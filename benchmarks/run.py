@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.arena import Arena, arena
 from benchmarks.figures import DUCKDB, PER_TABLE, Workload
@@ -45,20 +46,27 @@ def bench(name: str, only: Collection[str], out: Path) -> int:
     size, started = SIZES[name], time.perf_counter()
     found: dict[str, Workload] = {}
     facts: dict[str, float] = {}
+    result: dict[str, Any] = {}
+
+    def keep(key: str, workload: Workload) -> None:
+        """Save what there is so far: a whole run takes an hour or two, and may be stopped."""
+        found[key] = workload
+        facts["seconds of the run"] = round(time.perf_counter() - started, 1)
+        result.update(save(out, found, {"size": name, **facts}))
+
     for key, alone in ALONE.items():
         if not only or key in only:
-            found[key] = alone(size)
+            keep(key, alone(size))
     together = {key: run for key, run in TOGETHER.items() if not only or key in only}
     if together:
         games = {"season": size.season, "unchanged": size.unchanged}
         with arena(max(games.get(key, GAMES_A_DATE) for key in together)) as at:
-            facts = at.facts
-            found["first"] = warm_up(at)
-            found |= {key: run(at, size) for key, run in together.items()}
-    facts["seconds of the run"] = round(time.perf_counter() - started, 1)
-    result = save(out, found, {"size": name, **facts})
+            facts |= at.facts
+            keep("first", warm_up(at))
+            for key, run in together.items():
+                keep(key, run(at, size))
     show_targets(judged(result["workloads"]))
-    told(f"{name} took {facts['seconds of the run']:.0f} s")
+    told(f"{name} took {facts['seconds of the run']:.0f} s; the figures are in {out}")
     compared = [workload for key, workload in found.items() if key == "lake" or key in TOGETHER]
     return told_differences(compared) if compared else 0
 

@@ -48,6 +48,7 @@ def side_by_side(wanted: Iterable[int], repeat: int, also: Mapping[str, int | No
         facts = at.facts
     show(found)
     save(out, {f"{w.games} games": w for w in found}, {**facts, "repetitions": repeat})
+    told(f"figures are in {out}")
     return told_differences(found)
 
 
