@@ -13,8 +13,11 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 
-def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, message: str) -> EventLogEntry:
-    """Return the log entry that Dagster itself would write for an event of a running step; `data` is what it tells."""
+def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, message: str | None) -> EventLogEntry:
+    """Return the log entry that Dagster itself would write for an event of a running step.
+
+    `data` is what it tells, `message` what is said of it, where something is.
+    """
     event = DagsterEvent(
         event_type_value=kind.value,
         job_name=step.job_name,
@@ -29,7 +32,7 @@ def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, mes
     return EventLogEntry(  # type: ignore[no-untyped-call]
         error_info=None,
         level=10,
-        user_message=message,
+        user_message=message or f"{kind} for step {step.step.key}",
         run_id=step.run_id,
         timestamp=time.time(),
         step_key=event.step_key,

@@ -62,10 +62,10 @@ class MaterializationLog:
         self._written = time.monotonic()
 
     def _entry(self, event: Told) -> EventLogEntry:
-        if isinstance(event, AssetMaterialization):
-            kind, message = DagsterEventType.ASSET_MATERIALIZATION, event.description or "Materialized value."
-            return log_entry(self._step, kind, StepMaterializationData(event), message)
-        return log_entry(self._step, DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event), "")
+        if isinstance(event, AssetObservation):
+            return log_entry(self._step, DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event), None)
+        message = event.description or f"Materialized value {event.label}."
+        return log_entry(self._step, DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event), message)
 
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
