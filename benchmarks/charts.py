@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, PER_TABLE, SIDE_BY_SIDE
 from benchmarks.markdown import put_into, section
 from benchmarks.report import RESULTS, told
-from benchmarks.targets import TARGETS
+from benchmarks.targets import TARGETS, judged
 from mlb_platform.settings import PROJECT_ROOT
 
 IMAGES = PROJECT_ROOT / "docs" / "images" / "performance"
@@ -165,14 +165,23 @@ def draw(result: Found, folder: Path) -> list[Path]:
     return files
 
 
+def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put the workloads of several runs together, as a long run may be made in parts; of one measured twice the later.
+
+    Targets are judged anew; what the runs say of the machine is the last one's.
+    """
+    workloads = {name: found for result in results for name, found in result["workloads"].items()}
+    return {**results[-1], "workloads": workloads, "targets": [r.to_json() for r in judged(workloads)]}
+
+
 def main(given: Sequence[str] | None = None) -> int:
     """Read the arguments, draw, and with `--docs` put figures and charts into the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.charts", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, default=RESULTS / "latest.json", help="figures of a run")
+    parser.add_argument("--json", type=Path, action="append", help="figures of a run (repeatable: of its parts)")
     parser.add_argument("--out", type=Path, default=IMAGES, help="folder for the charts")
     parser.add_argument("--docs", action="store_true", help=f"put them into {PAGE.relative_to(PROJECT_ROOT)} too")
     arguments = parser.parse_args(given)
-    result = orjson.loads(arguments.json.read_bytes())
+    result = together([orjson.loads(file.read_bytes()) for file in arguments.json or [RESULTS / "latest.json"]])
     for file in draw(result, arguments.out):
         told(str(file))
     if arguments.docs:

@@ -148,6 +148,17 @@ def test_gate_knows_no_limit_without_a_target(found: dict[str, Any]) -> None:
         judge_twice(lambda: found, {"speed": 1.0})
 
 
+def test_parts_of_a_run_are_put_together_and_judged_as_one(found: dict[str, Any]) -> None:
+    """Of a workload measured twice the later counts; a target that needs two workloads finds them in two parts."""
+    from benchmarks.charts import together
+
+    parts = [{"size": "full", "workloads": {name: found[name]}} for name in found]
+    other = _workload("date", {c: {"end to end": 100.0} for c in (HAND, OURS, DAGSTER)})
+    whole = together([{"size": "full", "workloads": {"date": other}}, *parts])
+    assert whole["workloads"] == found
+    assert whole["targets"] == [r.to_json() for r in judged(found)]
+
+
 def test_charts_are_the_same_bytes_for_the_same_figures(found: dict[str, Any], tmp_path: Path) -> None:
     """Every workload has one, and nothing in it tells when or by what it was drawn."""
     from benchmarks.charts import CHARTS, draw
