@@ -20,10 +20,7 @@ from mlb_platform.extraction.extract import Extractor
 from mlb_platform.extraction.folded import entity_texts, folded_findings, standing_failures
 from mlb_platform.extraction.folding import Offer, fold
 from mlb_platform.extraction.holding import hold
-from mlb_platform.extraction.plan import (
-    EntityPlan,
-    needs_work,
-)
+from mlb_platform.extraction.plan import EntityPlan, needs_work
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
