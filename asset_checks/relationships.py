@@ -61,12 +61,22 @@ class RelationshipRecord:
 Records = dict[tuple[str, date | None], list[RelationshipRecord]]
 
 
+@dataclass(frozen=True)
+class _Question:
+    """One relationship of a table that is there, as is the one it names; answers go to the records of the dates."""
+
+    target: ResolvedTarget
+    relationship: Relationship
+    by_date: Mapping[date | None, RelationshipRecord]
+    reasons: Mapping[tuple[str, str], str]
+
+
 def read_relationships(
     stores: Stores, targets: Iterable[ResolvedTarget], dates: Sequence[date | None], known: Sequence[KnownOrphan]
 ) -> Records:
     """Check every relationship of these tables in PostgreSQL, by date; a table that is not there has no rows."""
     records: Records = {}
-    days = [d for d in dates if d is not None]
+    asked: list[_Question] = []
     with stores.postgres.transaction() as connection:
         there = cache(lambda table: table_exists(connection, table))
         for target in targets:
@@ -79,7 +89,10 @@ def read_relationships(
                 for day, record in by_date.items():
                     records[target.name, day].append(record)
                 if there(target.name) and by_date and there(relationship.to_table):
-                    _read(connection, target, relationship, days, by_date, _reasons(known, target.name, relationship))
+                    reasons = _reasons(known, target.name, relationship)
+                    asked.append(_Question(target, relationship, by_date, reasons))
+        if asked:
+            _answer(connection, asked, [d for d in dates if d is not None])
     return records
 
 
@@ -123,75 +136,120 @@ def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationshi
     }
 
 
-def _read(
+def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[date]) -> None:
+    """Answer all questions by one statement, and those about known orphans by one each."""
+    scopes = _scopes(connection, {q.target.name for q in asked}, days)
+    names = {table: f"scopes_{n}" for n, table in enumerate(scopes)}
+    values = {"days": list(days), **{name: scopes[table] for table, name in names.items()}}
+    within = [
+        _within(q.target, names.get(q.target.name), len(scopes.get(q.target.name, ())) > MANY_ENTITIES) for q in asked
+    ]
+    parts = [_grouped(n, q, part) for n, (q, part) in enumerate(zip(asked, within, strict=True))]
+    found: list[dict[date | None, dict[str, dict[str, int]]]] = [defaultdict(lambda: defaultdict(dict)) for _ in asked]
+    for n, when, entity, value, rows in connection.execute(sql.SQL(" UNION ALL ").join(parts), values):
+        if entity is None:
+            asked[n].by_date[when].checked += rows
+        else:
+            found[n][when][entity][value] = rows
+    for question, part, orphans in zip(asked, within, found, strict=True):
+        _keep(question, orphans)
+        if {entity for entity, _ in question.reasons} & {*scopes.get(question.target.name, ())}:
+            _keep_settled(connection, question, part, values, orphans)
+
+
+def _keep(question: _Question, found: Mapping[date | None, Mapping[str, Mapping[str, int]]]) -> None:
+    """Put orphans together by entity and reason."""
+    for when, by_entity in found.items():
+        groups: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        for entity, values in by_entity.items():
+            for value, rows in values.items():
+                groups[entity, question.reasons.get((entity, value), "")][value] = rows
+        for (entity, reason), of_group in sorted(groups.items()):
+            orphans = Orphans(entity, sum(of_group.values()), tuple(of_group)[:SAMPLES], reason)
+            question.by_date[when].orphans.append(orphans)
+
+
+def _keep_settled(
     connection: Connection,
-    target: ResolvedTarget,
-    relationship: Relationship,
-    days: Sequence[date],
-    by_date: Mapping[date | None, RelationshipRecord],
-    reasons: Mapping[tuple[str, str], str],
+    question: _Question,
+    within: sql.Composable,
+    values: Mapping[str, Any],
+    found: Mapping[date | None, Mapping[str, Mapping[str, int]]],
 ) -> None:
-    names = [sql.Identifier("t", name) for name in relationship.from_fields]
-    pairs = zip(relationship.from_fields, relationship.to_fields, strict=True)
-    same = sql.SQL(" AND ").join(
-        sql.SQL("p.{} = t.{}").format(sql.Identifier(theirs), sql.Identifier(mine)) for mine, theirs in pairs
-    )
-    day: sql.Composable = sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
-    within: sql.Composable = sql.SQL("true")
-    if target.partition:
-        within = sql.SQL("{} = ANY({}::date[]) AND {}").format(
-            day, sql.Literal(list(days)), _of_scopes(connection, target, days)
-        )
+    """Note the known orphans that are none any more, of entities that have rows."""
+    target, reasons = question.target, question.reasons
     query = sql.SQL(
-        "SELECT {day}, t.{scope}::text, concat_ws(', ', {values}), count(*), "
-        "NOT EXISTS (SELECT FROM {other} p WHERE {same}) AS orphan FROM {table} t WHERE {within} AND {given} "
-        "GROUP BY {day}, t.{scope}, {values}"
+        "SELECT DISTINCT {day}, t.{scope}::text FROM {table} t WHERE {within} AND t.{scope}::text = ANY({entities})"
     ).format(
-        day=day,
+        day=_day(target),
         scope=sql.Identifier(target.scope),
-        values=sql.SQL(", ").join(names),
+        table=sql.Identifier(*target.name.split(".")),
+        within=within,
+        entities=sql.Literal(sorted({entity for entity, _ in reasons})),
+    )
+    for when, entity in connection.execute(query, values).fetchall():
+        orphans = found.get(when, {}).get(entity, {})
+        question.by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in orphans)
+
+
+def _grouped(number: int, question: _Question, within: sql.Composable) -> sql.Composable:
+    """Return what gives (number, date, entity, value, rows): by date what was looked at, then each orphan."""
+    target, relationship = question.target, question.relationship
+    values = [sql.Identifier("t", name) for name in relationship.from_fields]
+    same = sql.SQL(" AND ").join(
+        sql.SQL("p.{} = {}").format(sql.Identifier(theirs), mine)
+        for theirs, mine in zip(relationship.to_fields, values, strict=True)
+    )
+    aliases = [sql.Identifier(f"value_{n}") for n in range(len(values))]
+    named = [sql.SQL("{} AS {}").format(value, alias) for value, alias in zip(values, aliases, strict=True)]
+    return sql.SQL(
+        "(WITH named AS (SELECT {day} AS day, t.{scope}::text AS entity, {named}, count(*) AS rows, "
+        "NOT EXISTS (SELECT FROM {other} p WHERE {same}) AS orphan FROM {table} t WHERE {within} AND {given} "
+        "GROUP BY {day}, t.{scope}, {values}) "
+        "SELECT {number}, day, NULL, NULL, sum(rows)::bigint FROM named GROUP BY day UNION ALL "
+        "SELECT {number}, day, entity, concat_ws(', ', {aliases}), rows FROM named WHERE orphan)"
+    ).format(
+        number=sql.Literal(number),
+        day=_day(target),
+        scope=sql.Identifier(target.scope),
+        named=sql.SQL(", ").join(named),
+        values=sql.SQL(", ").join(values),
+        aliases=sql.SQL(", ").join(aliases),
         other=sql.Identifier(*relationship.to_table.split(".")),
         same=same,
         table=sql.Identifier(*target.name.split(".")),
         within=within,
-        given=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(n) for n in names),
+        given=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(value) for value in values),
     )
-    found: dict[date | None, dict[tuple[str, str], dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-    for when, entity, value, rows, orphan in connection.execute(query):
-        by_date[when].checked += rows
-        if orphan:
-            found[when][entity, reasons.get((entity, value), "")][value] = rows
-    for when, groups in found.items():
-        for (entity, reason), values in sorted(groups.items()):
-            by_date[when].orphans.append(Orphans(entity, sum(values.values()), tuple(values)[:SAMPLES], reason))
-    if reasons:
-        entities = sorted({entity for entity, _ in reasons})
-        present = sql.SQL(
-            "SELECT DISTINCT {day}, t.{scope}::text FROM {table} t WHERE {within} AND t.{scope}::text = ANY({entities})"
-        ).format(
-            day=day,
-            scope=sql.Identifier(target.scope),
-            table=sql.Identifier(*target.name.split(".")),
-            within=within,
-            entities=sql.Literal(entities),
-        )
-        for when, entity in connection.execute(present).fetchall():
-            open_values = {v for (e, reason), values in found[when].items() if e == entity and reason for v in values}
-            by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in open_values)
 
 
-def _of_scopes(connection: Connection, target: ResolvedTarget, days: Sequence[date]) -> sql.Composable:
-    """Return what keeps to the entities merged under these dates: keys begin with the entity, not with the date."""
-    found = connection.execute(
-        "SELECT DISTINCT scope FROM quality.merge_state WHERE table_name = %s AND partition_date = ANY(%s)",
-        [target.name, list(days)],
-    ).fetchall()
-    if len(found) > MANY_ENTITIES:
+def _day(target: ResolvedTarget) -> sql.Composable:
+    return sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
+
+
+def _within(target: ResolvedTarget, scopes: str | None, many: bool) -> sql.Composable:
+    """Return what keeps to the dates, and to the entities merged under them: keys begin with those, not with a date."""
+    if not target.partition:
         return sql.SQL("true")
+    dated = sql.SQL("{} = ANY({}::date[])").format(_day(target), sql.Placeholder("days"))
+    if scopes is None:
+        return sql.SQL("false")
+    if many:
+        return dated
     kind = sql.SQL(str(target.by_name[target.scope].type))
-    return sql.SQL("t.{} = ANY(({}::text[])::{}[])").format(
-        sql.Identifier(target.scope), sql.Literal([row[0] for row in found]), kind
+    of_scopes = sql.SQL("t.{} = ANY(({}::text[])::{}[])").format(
+        sql.Identifier(target.scope), sql.Placeholder(scopes), kind
     )
+    return sql.SQL("{} AND {}").format(dated, of_scopes)
+
+
+def _scopes(connection: Connection, tables: Collection[str], days: Sequence[date]) -> dict[str, list[str]]:
+    """Return the entities merged under these dates by table."""
+    query = (
+        b"SELECT table_name, array_agg(DISTINCT scope) FROM quality.merge_state "
+        b"WHERE table_name = ANY(%s) AND partition_date = ANY(%s) GROUP BY 1"
+    )
+    return {str(table): list(found) for table, found in connection.execute(query, [list(tables), list(days)])}
 
 
 def described(record: RelationshipRecord) -> dict[str, Any]:

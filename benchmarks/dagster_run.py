@@ -31,7 +31,9 @@ def _materialized(ours: Ours, days: Sequence[date]) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     runs = [days[start : start + DATES_PER_RUN] for start in range(0, len(days), DATES_PER_RUN)]
     for run, then in zip_longest(runs, runs[1:], fillvalue=()):
-        report = materialize_dates(ours.platform, MAPPING, ours.tables, run, aside=False, then=then)
+        report = materialize_dates(
+            ours.platform, MAPPING, ours.tables, run, instance=ours.instance, aside=False, then=then
+        )
         for name in ("compute", "merge"):
             seconds[name] += report.seconds[name]
     return dict(seconds)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dagster import DagsterInstance
 from psycopg import sql
 
 from benchmarks import raw
 from benchmarks.peers.handwritten_tables import TABLES
+from mlb_platform.dagster_home import open_instance
 from mlb_platform.extraction.extract import Extractor
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import BaseTransformation
@@ -49,9 +53,16 @@ class Ours:
         self.mapping: ResolvedMapping = self.platform.registry.get(MAPPING)
         by_hand = {f"game.{table.name}" for table in TABLES}
         self.tables = [t.name for t in self.mapping.targets if t.name in by_hand]
+        self._stack = ExitStack()
+
+    @cached_property
+    def instance(self) -> DagsterInstance:
+        """Dagster's instance: as Spark's session it is opened once, as a command does."""
+        return self._stack.enter_context(open_instance(self.platform.settings, self.platform.postgres))
 
     def close(self) -> None:
-        """Stop Spark."""
+        """Close Dagster's instance and stop Spark."""
+        self._stack.close()
         self.platform.spark().stop()
 
     def ingest(self, games: int) -> int:

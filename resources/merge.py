@@ -79,6 +79,9 @@ class MergeSpec:
     indexes: tuple[IndexSpec, ...] = ()
     references: tuple[ReferenceSpec, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.table, self.derivation_hash))
+
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of all columns, in table order."""
@@ -202,7 +205,13 @@ class MergeCounts:
         return self.source_rows - self.inserted - self.updated - self.skipped_stale
 
     def __add__(self, other: MergeCounts) -> MergeCounts:
-        return MergeCounts(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+        return MergeCounts(
+            self.source_rows + other.source_rows,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.skipped_stale + other.skipped_stale,
+        )
 
 
 @dataclass(frozen=True)

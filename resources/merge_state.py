@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Lock
 from typing import Any
@@ -131,7 +131,7 @@ def state_records(
                 partition_date=_iso(version.partition),
                 rows=counts.source_rows,
                 passed_over=list(version.passed_over),
-                counts={**asdict(counts), "unchanged": counts.unchanged},
+                counts={**vars(counts), "unchanged": counts.unchanged},
                 rows_hash=hashes.get(version.scope),
             )
         )
@@ -192,7 +192,7 @@ class MergeStates:
         With `version`, the table's that holds the rows, each merge is remembered in merge_history too.
         """
         if records:
-            values = [record if isinstance(record, dict) else asdict(record) for record in records]
+            values = [record if isinstance(record, dict) else vars(record) for record in records]
             query = _SAVE if version is None else f"WITH saved AS ({_SAVE} RETURNING s.*) {REMEMBER}"
             connection.execute(
                 query.encode(), {"sink": sink, "table": table, "records": Jsonb(values), "version": version}
@@ -220,7 +220,7 @@ class MergeStates:
         connection.execute(
             "INSERT INTO quality.merge_intents (batch_id, sink, table_name, version_before, scopes, states) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
-            (batch_id, sink, table, version_before, [r.scope for r in records], Jsonb([asdict(r) for r in records])),
+            (batch_id, sink, table, version_before, [r.scope for r in records], Jsonb([vars(r) for r in records])),
         )
 
     def intents(

@@ -15,7 +15,6 @@ from psycopg import sql
 
 from resources.errors import PlatformError
 from resources.merge import (
-    SOURCE_CAPTURED_AT,
     FrameBatch,
     MergeBatch,
     MergeCounts,
@@ -36,10 +35,18 @@ from resources.merge_batch import (
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_sink_schema import PreparedTables, table_name
-from resources.sql_types import postgres_type
+from resources.postgres_statements import (
+    STAGE,
+    any_rows,
+    copy_into,
+    create_stage,
+    delete_vanished,
+    listed,
+    merge_staged,
+    scope_array,
+)
 
 SINK = "postgres"
-_STAGE = sql.Identifier("merge_stage")
 _ANALYZE_FROM_ROWS, _COPY_ROWS = 2_000, 20_000
 _INSTANT, _WALL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
 
@@ -107,7 +114,7 @@ class PostgresSink:
             scopes = [scope for scope in scopes if scope not in set(new)]
         if scopes:
             _stage(connection, spec, of(scopes))
-            self._write(connection, spec, scopes, tally, _STAGE)
+            self._write(connection, spec, scopes, tally, STAGE)
         self._note(connection, spec, offered, tally)
         return tally.result(offered.stale)
 
@@ -116,8 +123,9 @@ class PostgresSink:
     ) -> None:
         """Merge what is staged of `scopes`, count it in `tally`, and drop the stage."""
         if spec.snapshot:
-            _delete_vanished(connection, spec, scopes, tally, stage)
-        _merge_staged(connection, spec, tally, stage)
+            gone = scope_values(spec, scopes).to_pylist()
+            _count(connection.execute(delete_vanished(spec, stage.as_string()), (gone,)), tally)
+        _count(connection.execute(merge_staged(spec, stage.as_string())), tally)
         connection.execute(sql.SQL("DROP TABLE {}").format(stage))
 
     def _note(self, connection: Connection, spec: MergeSpec, offered: Offered, tally: Tally) -> None:
@@ -131,9 +139,9 @@ class PostgresSink:
         where: sql.Composable = sql.SQL("")
         if scopes is not None:
             values = sql.Literal(scope_values(spec, scopes).to_pylist())
-            where = sql.SQL(" WHERE {} = ANY({}::{})").format(sql.Identifier(spec.scope), values, _scope_array(spec))
+            where = sql.SQL(" WHERE {} = ANY({}::{})").format(sql.Identifier(spec.scope), values, scope_array(spec))
         query = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT (FORMAT csv)").format(
-            _list(sql.Identifier(name) for name in spec.column_names), table_name(spec.table), where
+            listed(sql.Identifier(name) for name in spec.column_names), table_name(spec.table), where
         )
         with plain_errors(spec), self._postgres.transaction() as connection:
             connection.execute("SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'")
@@ -159,9 +167,9 @@ def _first_line(error: psycopg.Error) -> str:
 
 
 def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
-    connection.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(_STAGE, stage_columns(spec)))
-    copy_rows(connection, spec, _STAGE, rows.to_batches(max_chunksize=_COPY_ROWS))
-    analyze_stage(connection, spec, _STAGE, rows.num_rows)
+    connection.execute(create_stage(spec))
+    copy_rows(connection, spec, STAGE, rows.to_batches(max_chunksize=_COPY_ROWS))
+    analyze_stage(connection, spec, STAGE, rows.num_rows)
 
 
 def _without_rows(connection: Connection, spec: MergeSpec, scopes: Sequence[str]) -> list[str]:
@@ -171,21 +179,11 @@ def _without_rows(connection: Connection, spec: MergeSpec, scopes: Sequence[str]
     """
     if not scopes or spec.scope not in spec.key:
         return []
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} = ANY(%s::{}))").format(
-        table_name(spec.table), sql.Identifier(spec.scope), _scope_array(spec)
-    )
-    found = connection.execute(query, (scope_values(spec, scopes).to_pylist(),)).fetchone()
+    found = connection.execute(any_rows(spec), (scope_values(spec, scopes).to_pylist(),)).fetchone()
     return [] if found is not None and found[0] else list(scopes)
 
 
-def stage_columns(spec: MergeSpec) -> sql.Composed:
-    """Return the columns of a table that rows are staged in, for its DDL."""
-    return _list(
-        sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.sql_type))) for c in spec.columns
-    )
-
-
-def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Composable, batches: Iterable[pa.RecordBatch]) -> int:
+def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Identifier, batches: Iterable[pa.RecordBatch]) -> int:
     """Copy rows, in the spec's columns and Arrow types, into a table, staged or its own; return how many."""
     batches, copied = (batch for batch in batches if batch.num_rows), 0
     first = next(batches, None)
@@ -195,8 +193,7 @@ def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Composable, ba
     # Times are sent as UTC without saying so: Arrow writes them fifteen times as fast.
     schema = pa.schema(pa.field(f.name, _WALL if f.type == _INSTANT else f.type) for f in first.schema)
     options = pa_csv.WriteOptions(include_header=False)
-    names = _list(sql.Identifier(name) for name in spec.column_names)
-    with connection.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(stage, names)) as copy:
+    with connection.cursor().copy(copy_into(spec, stage.as_string())) as copy:
         for batch in chain([first], batches):
             sink = pa.BufferOutputStream()
             pa_csv.write_csv(batch.cast(schema), sink, options)
@@ -208,66 +205,7 @@ def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Composable, ba
 def analyze_stage(connection: Connection, spec: MergeSpec, stage: sql.Identifier, rows: int) -> None:
     """Let the planner know the staged keys, where there are so many rows that it matters."""
     if rows >= _ANALYZE_FROM_ROWS:
-        connection.execute(sql.SQL("ANALYZE {} ({})").format(stage, _list(sql.Identifier(name) for name in spec.key)))
-
-
-def _delete_vanished(
-    connection: Connection, spec: MergeSpec, scopes: Sequence[str], tally: Tally, stage: sql.Identifier
-) -> None:
-    query = sql.SQL(
-        "WITH gone AS (DELETE FROM {table} t WHERE t.{scope} = ANY(%s::{kind}) AND NOT EXISTS "
-        "(SELECT FROM {stage} s WHERE {same_key}) RETURNING {group}) "
-        "SELECT 'DELETE', scope, partition, count(*) FROM gone GROUP BY scope, partition"
-    ).format(
-        table=table_name(spec.table),
-        scope=sql.Identifier(spec.scope),
-        kind=_scope_array(spec),
-        stage=stage,
-        same_key=_same_key(spec),
-        group=_group(spec),
-    )
-    _count(connection.execute(query, (scope_values(spec, scopes).to_pylist(),)), tally)
-
-
-def _merge_staged(connection: Connection, spec: MergeSpec, tally: Tally, stage: sql.Identifier) -> None:
-    values = [name for name in spec.column_names if name not in spec.key]
-    clauses = []
-    if spec.business_columns:
-        changed = sql.SQL("({}) IS DISTINCT FROM ({})").format(
-            _list(sql.SQL("t.{}").format(sql.Identifier(name)) for name in spec.business_columns),
-            _list(sql.SQL("s.{}").format(sql.Identifier(name)) for name in spec.business_columns),
-        )
-        assignments = _list(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
-        clauses.append(
-            sql.SQL("WHEN MATCHED AND ({}{}) THEN UPDATE SET {}").format(changed, _not_older(spec), assignments)
-        )
-    clauses.append(
-        sql.SQL("WHEN NOT MATCHED THEN INSERT ({}) VALUES ({})").format(
-            _list(sql.Identifier(name) for name in spec.column_names),
-            _list(sql.SQL("s.{}").format(sql.Identifier(name)) for name in spec.column_names),
-        )
-    )
-    query = sql.SQL(
-        "WITH merged AS (MERGE INTO {table} t USING {stage} s ON {same_key} {clauses} "
-        "RETURNING merge_action() AS action, {group}) "
-        "SELECT action, scope, partition, count(*) FROM merged GROUP BY action, scope, partition"
-    ).format(
-        table=table_name(spec.table),
-        stage=stage,
-        same_key=_same_key(spec),
-        clauses=sql.SQL(" ").join(clauses),
-        group=_group(spec),
-    )
-    _count(connection.execute(query), tally)
-
-
-def _not_older(spec: MergeSpec) -> sql.Composable:
-    """Keep another scope's newer row, where the key does not contain the scope."""
-    if spec.scope in spec.key or SOURCE_CAPTURED_AT not in spec.column_names:
-        return sql.SQL("")
-    return sql.SQL(" AND (t.{0} IS NOT DISTINCT FROM s.{0} OR (t.{1} <= s.{1}) IS NOT FALSE)").format(
-        sql.Identifier(spec.scope), sql.Identifier(SOURCE_CAPTURED_AT)
-    )
+        connection.execute(sql.SQL("ANALYZE {} ({})").format(stage, listed(sql.Identifier(name) for name in spec.key)))
 
 
 def _count(cursor: psycopg.Cursor[tuple[object, ...]], tally: Tally) -> None:
@@ -276,24 +214,6 @@ def _count(cursor: psycopg.Cursor[tuple[object, ...]], tally: Tally) -> None:
         counts.inserted += count if action == "INSERT" else 0
         counts.updated += count if action == "UPDATE" else 0
         counts.deleted += count if action == "DELETE" else 0
-
-
-def _group(spec: MergeSpec) -> sql.Composable:
-    partition = sql.SQL("t.{}").format(sql.Identifier(spec.partition)) if spec.partition else sql.SQL("NULL::date")
-    return sql.SQL("t.{}::text AS scope, {} AS partition").format(sql.Identifier(spec.scope), partition)
-
-
-def _same_key(spec: MergeSpec) -> sql.Composable:
-    return sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in spec.key)
-
-
-def _scope_array(spec: MergeSpec) -> sql.Composable:
-    kind = next(c.sql_type for c in spec.columns if c.name == spec.scope)
-    return sql.SQL(postgres_type(kind) + "[]")
-
-
-def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
-    return sql.SQL(", ").join(parts)
 
 
 def _read_csv(spec: MergeSpec, data: bytes) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,11 +67,13 @@ class PreparedTables:
         self._postgres = postgres
         self._states = states
         self._sink = sink
-        self._done: dict[str, MergeSpec] = {}
+        self._done: dict[str, tuple[MergeSpec, frozenset[str]]] = {}
+        """What each table was brought to, and the tables it refers to that were not there."""
 
     def prepare(self, spec: MergeSpec) -> None:
         """Create or migrate the table of `spec`; nothing is written when it is as it should be."""
-        if self._done.get(spec.table) == spec:
+        done, absent = self._done.get(spec.table, (None, frozenset[str]()))
+        if done == spec and not self._any_exists(absent):
             return
         settled = False
         with self._postgres.transaction() as connection:
@@ -82,8 +84,16 @@ class PreparedTables:
                 lock_ddl(connection)
                 self._apply(connection, spec)
                 found = _inspect(connection, spec)
-        if found is not None and all(name or r in found.impossible for r, name in found.references.items()):
-            self._done[spec.table] = spec
+            if found is not None:
+                waiting = {r.to_table for r, name in found.references.items() if not name and r not in found.impossible}
+                if not any(_exists(connection, table) for table in waiting):
+                    self._done[spec.table] = (spec, frozenset(waiting))
+
+    def _any_exists(self, tables: Collection[str]) -> bool:
+        if not tables:
+            return False
+        with self._postgres.transaction() as connection:
+            return any(_exists(connection, table) for table in tables)
 
     def _apply(self, connection: Connection, spec: MergeSpec) -> None:
         found = _inspect(connection, spec)

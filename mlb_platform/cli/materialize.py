@@ -206,6 +206,7 @@ def _run(
 ) -> RunReport:
     """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
     from mlb_platform.assets.command import look_aside, materialize_dates
+    from mlb_platform.dagster_home import open_instance
     from mlb_platform.extraction.report import RunReport, TableReport
 
     check_spark(made)
@@ -216,7 +217,10 @@ def _run(
     size = f"of {many(len(pending.entities), mapping.noun)}"
     size += f" on {many(len(pending.work), 'date')}" if mapping.partition else ""
     merged = 0
-    with Progress("Materializing", "tables", len(asked.tables) * (len(chunks) + bool(alone))) as bar:
+    with (
+        open_instance(made.settings, made.postgres) as instance,
+        Progress("Materializing", "tables", len(asked.tables) * (len(chunks) + bool(alone))) as bar,
+    ):
 
         def on_progress(_: Work) -> None:
             nonlocal merged
@@ -231,18 +235,18 @@ def _run(
         for chunk, then in zip_longest(chunks, chunks[1:], fillvalue=()):
             done = materialize_dates(
                 made, mapping.name, asked.tables, chunk, full=asked.full, on_progress=on_progress,
-                on_check=on_check, aside=False, then=() if asked.full else then,
+                on_check=on_check, instance=instance, aside=False, then=() if asked.full else then,
             )  # fmt: skip
             total.merge(done)
         if alone:
             done = materialize_dates(
                 made, mapping.name, asked.tables, entities=alone, full=asked.full, on_progress=on_progress,
-                on_check=on_check, aside=False,
+                on_check=on_check, instance=instance, aside=False,
             )  # fmt: skip
             total.merge(done)
         bar.update(merged, f"{size}, looking at payloads")
         seconds = max(ASIDE_LEAST, ASIDE_SHARE * bar.seconds)
-        look_aside(made, mapping.name, asked.tables, total.dates, seconds, on_check=on_check)
+        look_aside(made, mapping.name, asked.tables, total.dates, seconds, on_check=on_check, instance=instance)
         total.seconds["wall"] += bar.seconds
     return total
 

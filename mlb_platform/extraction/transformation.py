@@ -27,7 +27,7 @@ from resources.raw_store import RawRow
 from resources.views import ensure_view
 
 Progress = Callable[[Work], None]
-AHEAD = 2
+AHEAD = 6
 """Tables that a sink may be ahead of what is told of them."""
 
 

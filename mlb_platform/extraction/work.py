@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -301,16 +301,13 @@ class Work:
     def _count_untouched(self, sink: str, batch: TableBatch) -> None:
         offered = {v.scope for v in batch.batch.versions}
         states = self.states[sink, batch.spec.table]
-        by_date: dict[date | None, MergeCounts] = {}
+        rows: Counter[date | None] = Counter()
         for entity in self.plans:
             state = states.get(entity)
             if state is not None and entity not in offered:
-                day = state.partition
-                by_date[day] = by_date.get(day, MergeCounts()) + MergeCounts(source_rows=state.rows)
-        total = MergeCounts()
-        for counts in by_date.values():
-            total = total + counts
-        batch.report.add(sink, total, by_date)
+                rows[state.partition] += state.rows
+        by_date = {day: MergeCounts(source_rows=n) for day, n in rows.items()}
+        batch.report.add(sink, MergeCounts(source_rows=rows.total()), by_date)
 
     def finish(self) -> None:
         """Keep what the rules found, for the checks of the dates concerned."""

@@ -17,7 +17,7 @@ from mlb_platform.history.moments import Moment
 from mlb_platform.history.states import MOMENT, States
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.delta_changes import BEFORE, CHANGE, DELETED, VERSION, read_changes
-from resources.lake import open_table
+from resources.lake_handles import opened
 from resources.merge import MergeSpec
 from resources.merge_batch import scope_column
 from resources.merge_history import MergeEntry
@@ -128,12 +128,12 @@ def _rows_by_key(spec: MergeSpec, rows: pa.Table) -> dict[tuple[Any, ...], Row]:
 
 def by_feed(lake: str, spec: MergeSpec, steps: Sequence[Step]) -> list[Pair]:
     """Return what merges changed, as Delta's change data feed tells. Raises VersionGone where it no longer does."""
-    delta = open_table(lake, spec.table)
-    assert delta is not None
     names = [c.name for c in spec.columns if not c.technical]
     versions = {s.merge.version for s in steps if s.merge.version is not None}
     scopes = sorted({s.merge.scope for s in steps})
-    changes = read_changes(delta, spec, versions, names, scopes)
+    with opened(lake, spec.table) as delta:
+        assert delta is not None
+        changes = read_changes(delta, spec, versions, names, scopes)
     texts = scope_column(spec, changes).to_pylist()
     rows: dict[tuple[str, int], dict[tuple[Any, ...], dict[str, Row]]] = defaultdict(lambda: defaultdict(dict))
     for scope, row in zip(texts, changes.to_pylist(), strict=True):

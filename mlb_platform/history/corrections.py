@@ -26,7 +26,8 @@ from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.delta_changes import VersionGone
 from resources.errors import PlatformError
-from resources.lake import open_table, sink_id
+from resources.lake import sink_id
+from resources.lake_handles import opened
 from resources.merge import MergeSpec
 from resources.merge_history import (
     UnexaminedMerge,
@@ -88,10 +89,12 @@ class Examiner:
         """Return the merges into a table of the lake that nobody looked at; those into one before it are given up."""
         with self.stores.postgres.transaction() as connection:
             sinks = unexamined_sinks(connection, table)
-        delta = open_table(self.lake, table) if sinks else None
-        if delta is None:
+        if not sinks:
             return []
-        sink, created = sink_id(delta), delta.metadata().created_time
+        with opened(self.lake, table) as delta:
+            if delta is None:
+                return []
+            sink, created = sink_id(delta), delta.metadata().created_time
         with self.stores.postgres.transaction() as connection:
             if sinks - {sink} and created is not None:
                 give_up_gone(connection, table, sink, datetime.fromtimestamp(created / 1000, UTC))

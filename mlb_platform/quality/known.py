@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlb_platform.mapping.loader import LOADER
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
 
@@ -63,7 +64,7 @@ def known_orphans(mappings: Path) -> Sequence[KnownOrphan]:
     if not path.is_file():
         return []
     try:
-        entries = _File.model_validate(yaml.safe_load(path.read_text("utf-8")) or {}).orphans
+        entries = _File.model_validate(yaml.load(path.read_text("utf-8"), Loader=LOADER) or {}).orphans
     except (yaml.YAMLError, ValidationError) as error:
         raise PlatformError(f"{path}: {' '.join(str(error).split())[:300]}") from error
     return [

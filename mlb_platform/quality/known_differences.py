@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlb_platform.mapping.loader import LOADER
 from mlb_platform.quality.reconciliation_rules import RULES
 from resources.errors import PlatformError
 
@@ -60,7 +61,7 @@ def known_differences(mappings: Path) -> Sequence[KnownDifference]:
     if not path.is_file():
         return []
     try:
-        games = _File.model_validate(yaml.safe_load(path.read_text("utf-8")) or {}).games
+        games = _File.model_validate(yaml.load(path.read_text("utf-8"), Loader=LOADER) or {}).games
     except (yaml.YAMLError, ValidationError) as error:
         raise PlatformError(f"{path}: {' '.join(str(error).split())[:300]}") from error
     known = [

@@ -37,7 +37,7 @@ def then_die(function: Any) -> Any:
 POINTS: dict[str, dict[str, Any]] = {
     "postgres": {
         "before-data": {"target": (postgres_sink, "_stage"), "by": die},
-        "after-data": {"target": (postgres_sink, "_merge_staged"), "by": then_die},
+        "after-data": {"target": (PostgresSink, "_write"), "by": then_die},
         "before-state": {"target": (MergeStates, "save"), "by": die},
         "after-state": {"target": (MergeStates, "save"), "by": then_die},
         "after-all": {"target": (PostgresSink, "merge"), "by": then_die},
