@@ -49,7 +49,8 @@ def evaluate(
     there are (None: this one). `partial` are dates of which the caller merged some entities only: the lake may be
     behind with others, which are followed live, as long as each place holds what was merged into it.
 
-    Relationships come last, when they are there: they are looked up while the other verdicts are given.
+    Relationships come last, when they are there: they are looked up while the other verdicts are given. Of dates before
+    the last, what held is told in numbers only.
 
     Writers of these dates are waited for, and wait: both places of a table are looked at in the same state. So the
     caller holds no lock of a scope.
@@ -77,7 +78,7 @@ def evaluate(
                 if PARITY in names:
                     yield _parity(target, day, record, counted[target.name], behind=day in partial)
         for (table, day), found in relating.result().items():
-            yield _relationships(mapping.by_name[table], day, found)
+            yield _relationships(mapping.by_name[table], day, found, day == last)
 
 
 def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date | None]) -> list[str]:
@@ -191,7 +192,7 @@ def _parity(
 
 
 def _relationships(
-    target: ResolvedTarget, day: date | None, records: Sequence[RelationshipRecord]
+    target: ResolvedTarget, day: date | None, records: Sequence[RelationshipRecord], last: bool
 ) -> AssetCheckEvaluation:
     rows = [described(r) for r in records]
     broken = [r for r in rows if r["orphans"] or r["by_entity"]]
@@ -199,9 +200,11 @@ def _relationships(
     told += [f"{r['columns']} -> {r['to']}: a known orphan is none ({r['settled']})" for r in rows if r["settled"]]
     text = "; ".join(told)
     metadata: dict[str, MetadataValue[Any]] = {
-        "relationships": MetadataValue.table([TableRecord(r) for r in rows], _RELATIONSHIPS),
         "orphans": MetadataValue.int(sum(r["orphans"] for r in rows)),
+        "checked": MetadataValue.int(sum(r["checked"] for r in rows)),
     }
+    if last or told or any(r["known"] or not record.provided for r, record in zip(rows, records, strict=True)):
+        metadata["relationships"] = MetadataValue.table([TableRecord(r) for r in rows], _RELATIONSHIPS)
     text = text or f"{len(rows)} relationships, every row finds what it names"
     return _verdict(target, RELATIONSHIPS, day, not told, AssetCheckSeverity.WARN, text, metadata)
 

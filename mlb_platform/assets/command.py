@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from types import TracebackType
 from typing import Any, Self
 
@@ -98,27 +98,16 @@ class _Task:
             entities = self.entities
             if entities is None:
                 entities = entities_of_dates(stores, mapping, tables, self.dates)
-            with open_work(
-                stores, mapping, tables, entities, dates=self.dates, job=f"dagster:{context.run_id}", full=self.full
-            ) as work:
-                self.report = work.report
-                if self.entities is not None:
-                    work.report.dates = sorted(self._dates_of(work))
-                if self.then:
-                    begin_ahead(stores, mapping, tables, entities_of_dates(stores, mapping, tables, self.then))
-                notes = WorkNotes.of(work, reports.folder)
-                whole = self._whole_dates(work.report.dates)
-                # games that are handed over one by one give way to others between tables
-                ahead = AHEAD if self.entities is None else 0
-                with self._log(context) as told, closing(work.written(ahead)) as written:
-                    for batch in written:
-                        reports.announce(batch.report, [None] if notes.undated else work.report.dates)
-                        told.add(list(self._recorded(work, batch, notes, whole)))
-                        if self.on_progress is not None:
-                            self.on_progress(work)
-            days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
+            with ThreadPoolExecutor(1, "verdicts") as looking, self._log(context) as told:
+                with open_work(
+                    stores, mapping, tables, entities, dates=self.dates, job=f"dagster:{context.run_id}", full=self.full
+                ) as work:
+                    whole = self._merge(work, told, reports)
+                days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
+                judged = self._judged(days, set(work.report.dates) - whole)
+                first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
             verdicts: list[AssetCheckEvaluation] = []
-            for found in self._judged(days, set(work.report.dates) - whole):
+            for found in chain([first.result()], judged):
                 aimed = with_targets(context.instance, found)
                 record_verdicts(context.instance, context.get_step_execution_context(), aimed)
                 verdicts += aimed
@@ -131,6 +120,26 @@ class _Task:
             if differing:
                 raise RunFailed(_differences(differing))
             yield Output(None)
+
+    def _merge(self, work: Work, told: MaterializationLog, reports: ReportWriter) -> set[date]:
+        """Merge every table and note its events; return the dates all of whose entities are in this run."""
+        stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
+        self.report = work.report
+        if self.entities is not None:
+            work.report.dates = sorted(self._dates_of(work))
+        if self.then:
+            begin_ahead(stores, mapping, tables, entities_of_dates(stores, mapping, tables, self.then))
+        notes = WorkNotes.of(work, reports.folder)
+        whole = self._whole_dates(work.report.dates)
+        # games that are handed over one by one give way to others between tables
+        ahead = AHEAD if self.entities is None else 0
+        with closing(work.written(ahead)) as written:
+            for batch in written:
+                reports.announce(batch.report, [None] if notes.undated else work.report.dates)
+                told.add(list(self._recorded(work, batch, notes, whole)))
+                if self.on_progress is not None:
+                    self.on_progress(work)
+        return whole
 
     def _judged(self, days: Sequence[date | None], partial: set[date]) -> Iterator[list[AssetCheckEvaluation]]:
         """Give the verdicts of all checks, a list as soon as it is there: what compares tables takes longer."""
