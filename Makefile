@@ -16,7 +16,7 @@ help:
 	@echo "make run     set everything up, ingest a sample, materialize its tables (CAPTURES=DIR: captures instead)"
 	@echo "make ui      the Dagster UI with daemon and sensors (PORT=$(PORT))"
 	@echo "make test    all tests (MLB_CAPTURES=DIR: those on captures too; WORKERS=1: in one process)"
-	@echo "make test-cluster  the sinks by Spark's executors, and extraction, on a cluster of two workers (half an hour)"
+	@echo "make test-cluster  the sinks by Spark's executors, and extraction, on a cluster of two workers (a quarter of an hour)"
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"

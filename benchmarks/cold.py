@@ -68,7 +68,7 @@ def figures_in(out: Path) -> dict[str, float]:
 
 def imports(home: Path) -> dict[str, float]:
     """Return the seconds that imports of a command take, by package, the longest first."""
-    code = "import mlb_platform.cli.main, mlb_platform.assets.command, mlb_platform.platform"
+    code = "import mlb_platform.cli.main, mlb_platform.assets.aside, mlb_platform.assets.command, mlb_platform.platform"
     return import_seconds(run_quietly([sys.executable, "-X", "importtime", "-c", code], home))
 
 

@@ -4,71 +4,42 @@ A partition range would record every date between the first and the last, with w
 notes each table and date as it is merged. What it does is what the assets do.
 """
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from itertools import chain, groupby
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
     AssetMaterialization,
     AssetObservation,
     DagsterInstance,
-    ExecuteInProcessResult,
-    JobDefinition,
     MetadataValue,
     OpExecutionContext,
     Output,
-    job,
-    op,
 )
 
 from asset_checks.completeness import evaluate_completeness
 from asset_checks.coverage import evaluate_coverage
 from asset_checks.evaluate import PARITY, RELATIONSHIPS, evaluate
 from asset_checks.reconciliation import evaluate_reconciliation
+from mlb_platform.assets.in_process import CheckProgress, RunFailed, run_in_process
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, table_key
-from mlb_platform.dagster_home import open_instance
 from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.plan import dates_of, entities_of_dates
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.transformation import AHEAD, BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work
-from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import record_verdicts, with_targets
 from resources.dagster_materializations import MaterializationLog
-from resources.errors import PlatformError
-
-CheckProgress = Callable[[AssetCheckEvaluation], None]
-"""Called with every verdict."""
-
-
-class RunFailed(PlatformError):
-    """A run that ended with an error; what was merged before it stays, and is recorded."""
-
-
-@dataclass
-class _Failure:
-    """Keeps the error that ended the work, on its way to Dagster."""
-
-    error: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if error is not None and not isinstance(error, GeneratorExit):
-            self.error = error
 
 
 @dataclass
@@ -85,41 +56,39 @@ class _Task:
     aside: bool = True
     then: Sequence[date] = ()
     report: RunReport | None = None
-    failure: _Failure = field(default_factory=_Failure)
 
     def run(self, context: OpExecutionContext) -> Iterator[Any]:
         """Do the work, giving Dagster an event for each table and date as it is merged, then the verdicts."""
-        with self.failure:
-            stores, tables = self.transformation.stores, self.transformation.tables
-            mapping = self.transformation.mapping
-            settings = self.platform.settings
-            reports = ReportWriter(stores, settings.lake, settings.quality_reports, mapping)
-            self.transformation.prepare()
-            entities = self.entities
-            if entities is None:
-                entities = entities_of_dates(stores, mapping, tables, self.dates)
-            with ThreadPoolExecutor(1, "verdicts") as looking, self._log(context) as told:
-                with open_work(
-                    stores, mapping, tables, entities, dates=self.dates, job=f"dagster:{context.run_id}", full=self.full
-                ) as work:
-                    whole = self._merge(work, told, reports)
-                days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
-                judged = self._judged(days, set(work.report.dates) - whole)
-                first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
-            verdicts: list[AssetCheckEvaluation] = []
-            for found in chain([first.result()], judged):
-                aimed = with_targets(context.instance, found)
-                record_verdicts(context.instance, context.get_step_execution_context(), aimed)
-                verdicts += aimed
-            if self.aside:
-                reports.write(work.report, tables, days)
-            if self.on_check is not None:
-                for verdict in verdicts:
-                    self.on_check(verdict)
-            differing = [v for v in verdicts if v.check_name == PARITY and not v.passed]
-            if differing:
-                raise RunFailed(_differences(differing))
-            yield Output(None)
+        stores, tables = self.transformation.stores, self.transformation.tables
+        mapping = self.transformation.mapping
+        settings = self.platform.settings
+        reports = ReportWriter(stores, settings.lake, settings.quality_reports, mapping)
+        self.transformation.prepare()
+        entities = self.entities
+        if entities is None:
+            entities = entities_of_dates(stores, mapping, tables, self.dates)
+        with ThreadPoolExecutor(1, "verdicts") as looking, self._log(context) as told:
+            with open_work(
+                stores, mapping, tables, entities, dates=self.dates, job=f"dagster:{context.run_id}", full=self.full
+            ) as work:
+                whole = self._merge(work, told, reports)
+            days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
+            judged = self._judged(days, set(work.report.dates) - whole)
+            first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
+        verdicts: list[AssetCheckEvaluation] = []
+        for found in chain([first.result()], judged):
+            aimed = with_targets(context.instance, found)
+            record_verdicts(context.instance, context.get_step_execution_context(), aimed)
+            verdicts += aimed
+        if self.aside:
+            reports.write(work.report, tables, days)
+        if self.on_check is not None:
+            for verdict in verdicts:
+                self.on_check(verdict)
+        differing = [v for v in verdicts if v.check_name == PARITY and not v.passed]
+        if differing:
+            raise RunFailed(_differences(differing))
+        yield Output(None)
 
     def _merge(self, work: Work, told: MaterializationLog, reports: ReportWriter) -> set[date]:
         """Merge every table and note its events; return the dates all of whose entities are in this run."""
@@ -202,94 +171,6 @@ def _version_tags(code_version: str) -> dict[str, str]:
     return {"dagster/code_version": code_version}
 
 
-@dataclass
-class _Aside:
-    """What is looked at once tables are merged and judged: their payloads, for some time."""
-
-    platform: Platform
-    mapping: ResolvedMapping
-    dates: Sequence[date | None]
-    seconds: float
-    on_check: CheckProgress | None
-    left: int = 0
-
-    def run(self, context: OpExecutionContext) -> Iterator[Any]:
-        """Give the coverage verdicts of as many dates as there is time for, at least one."""
-        started, found = time.perf_counter(), []
-        for verdict in evaluate_coverage(self.platform, self.mapping, self.dates):
-            found.append(verdict)
-            if time.perf_counter() - started >= self.seconds:
-                break
-        self.left = len(self.dates) - len(found)
-        verdicts = with_targets(context.instance, found)
-        record_verdicts(context.instance, context.get_step_execution_context(), verdicts)
-        for verdict in verdicts if self.on_check is not None else ():
-            self.on_check(verdict)
-        yield Output(None)
-
-
-def look_aside(
-    platform: Platform,
-    mapping: str,
-    tables: Sequence[str] | None,
-    dates: Sequence[date],
-    seconds: float,
-    *,
-    on_check: CheckProgress | None = None,
-    instance: DagsterInstance | None = None,
-) -> int:
-    """Look at the payloads of dates that were materialized with `aside=False`, and make their tables' quality reports.
-
-    Takes about `seconds`, but looks at one date at least; a run of its own records the verdicts. Returns how many dates
-    were not looked at: the next run, the check in Dagster and `mlb mapping drift` go on with them.
-    """
-    transformation = platform.transformation(mapping, list(tables) if tables is not None else None)
-    stores, resolved, settings = transformation.stores, transformation.mapping, platform.settings
-    started = time.perf_counter()
-    days: list[date | None] = [*sorted(dates)] if resolved.partition else [None]
-    if not days:
-        return 0
-    looked_at = days if resolved.targets[0].name in transformation.tables else []
-    aside = _Aside(platform, resolved, looked_at, seconds / 2, on_check)
-    with _opened(platform, instance) as opened:
-        result = _execute(
-            _job(f"{python_name(resolved)}_payloads", "look_at_payloads", aside.run), opened, {"mapping": mapping}
-        )
-    if not result.success:
-        raise _failed(None, mapping, result)
-    writer = ReportWriter(stores, settings.lake, settings.quality_reports, resolved)
-    wanted = {(table, day) for table in transformation.tables for day in days}
-    for _ in writer.catch_up([m for m in writer.missing() if m in wanted]):
-        if time.perf_counter() - started >= seconds:
-            break
-    return aside.left
-
-
-def _job(name: str, op_name: str, run: Callable[[OpExecutionContext], Iterator[Any]]) -> JobDefinition:
-    @op(name=op_name)
-    def work(context: OpExecutionContext) -> Iterator[Any]:
-        yield from run(context)
-
-    @job(name=f"command_{name}")
-    def command() -> None:
-        work()
-
-    return command
-
-
-def _opened(platform: Platform, instance: DagsterInstance | None) -> AbstractContextManager[DagsterInstance]:
-    return nullcontext(instance) if instance is not None else open_instance(platform.settings, platform.postgres)
-
-
-def _execute(job: JobDefinition, instance: DagsterInstance, tags: Mapping[str, str]) -> ExecuteInProcessResult:
-    return job.execute_in_process(
-        instance=instance,
-        raise_on_error=False,
-        tags=dict(tags),
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-    )
-
-
 def materialize_dates(
     platform: Platform,
     mapping: str,
@@ -320,10 +201,7 @@ def materialize_dates(
     spare_what_stays()
     tags = {"mapping": mapping, "tables": "all" if tables is None else ", ".join(tables)}
     tags |= {"dates": _span(task.dates)} if entities is None else {"entities": ", ".join(entities)[:200]}
-    with _opened(platform, instance) as opened:
-        result = _execute(_job(python_name(config), "merge_and_check", task.run), opened, tags)
-    if not result.success:
-        raise _failed(task.failure.error, mapping, result)
+    run_in_process(platform, python_name(config), "merge_and_check", task.run, tags, instance)
     assert task.report is not None
     return task.report
 
@@ -332,15 +210,3 @@ def _span(dates: Sequence[date]) -> str:
     if len(dates) < 2:
         return ", ".join(d.isoformat() for d in dates)
     return f"{len(dates)} from {dates[0]} to {dates[-1]}"
-
-
-def _failed(error: BaseException | None, mapping: str, result: ExecuteInProcessResult) -> BaseException:
-    """Return what to raise for a failed run: the platform's own error as it is, any other with the run to look at."""
-    if isinstance(error, PlatformError | KeyboardInterrupt):
-        return error
-    failures = [e.step_failure_data.error_display_string for e in result.all_events if e.is_step_failure]
-    lines = [line.strip() for text in failures for line in text.splitlines() if line.strip()]
-    told = f"{type(error).__name__}: {error}" if error is not None else " ".join(lines[:3])
-    failed = RunFailed(f"materializing {mapping} failed in run {result.run_id}: {' '.join(told.split())[:400]}")
-    failed.__cause__ = error
-    return failed

@@ -205,7 +205,8 @@ def _run(
     made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, verdicts: list[AssetCheckEvaluation]
 ) -> RunReport:
     """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
-    from mlb_platform.assets.command import look_aside, materialize_dates
+    from mlb_platform.assets.aside import look_aside
+    from mlb_platform.assets.command import materialize_dates
     from mlb_platform.dagster_home import open_instance
     from mlb_platform.extraction.report import RunReport, TableReport
 

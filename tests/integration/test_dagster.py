@@ -15,7 +15,8 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from mlb_platform.assets.command import RunFailed, materialize_dates
+from mlb_platform.assets.command import materialize_dates
+from mlb_platform.assets.in_process import RunFailed
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.specs import COLUMN_LINEAGE, raw_key, table_key
 from mlb_platform.dagster_home import open_instance
