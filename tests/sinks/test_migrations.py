@@ -207,6 +207,20 @@ def test_postgres_tables_have_comments_keys_indexes_and_references(database: Pos
         sink.prepare(dataclasses.replace(child, indexes=(IndexSpec(("number",), "gin"),)))
 
 
+def test_a_reference_is_made_once_the_table_it_names_is_there_whoever_made_it(database: Postgres) -> None:
+    sink, parent = PostgresSink(database), base()
+    child = dataclasses.replace(base(), references=(ReferenceSpec(("number",), parent.table, ("id",)),))
+    sink.prepare(child)
+    sink.prepare(child)
+    kind = next(c.sql_type for c in parent.columns if c.name == "number")
+    with database.transaction() as connection:
+        connection.execute(f"CREATE TABLE {parent.table} (id {kind} PRIMARY KEY)".encode())
+    made = "SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass"
+    assert _catalog(database, made, child.table) == []
+    sink.prepare(child)
+    assert _catalog(database, made, child.table) == [(parent.table,)]
+
+
 def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, database: Postgres, lake: str) -> None:
     spec = base()
     light_case.make().prepare(spec)
