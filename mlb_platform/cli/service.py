@@ -135,9 +135,12 @@ def stop_all(children: list[subprocess.Popen[bytes]], patience: float = 20) -> N
 def setup() -> None:
     """Fetch what Spark needs besides the Python packages: its jars, checked against their hashes.
 
+    The classes it loads at its start are kept beside them: it starts two seconds sooner.
+
     Example: mlb setup
     """
-    from resources.spark import install_jars, locked_jars, missing_jars
+    from resources.spark import SparkError, class_archive, install_jars, locked_jars, missing_jars
+    from resources.spark_archive import make_class_archive
 
     s = settings()
     absent = missing_jars(s.jars)
@@ -147,6 +150,12 @@ def setup() -> None:
             install_jars(s.jars, s.home / "ivy")
         shutil.rmtree(s.home / "ivy", ignore_errors=True)
     say(f"{len(locked_jars())} Spark jars in {s.jars}: {'fetched' if absent else 'there already'}, hashes are right")
+    if absent or not class_archive(s.jars).is_file():
+        try:
+            archive = make_class_archive(s.jars)
+            say(f"Spark's classes kept in {archive.name} ({archive.stat().st_size >> 20} MB): it starts sooner")
+        except SparkError as error:
+            say(f"{error}; Spark starts two seconds later without")
 
 
 def doctor(
