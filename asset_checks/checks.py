@@ -23,7 +23,6 @@ from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.quality.known import known_orphans
-from resources.dagster_events import record_verdicts, with_targets
 
 MANY_DATES = 2
 """From so many dates on, verdicts are written in bulk: faster, and failures last, where the UI shows them."""
@@ -111,6 +110,9 @@ def recorded(
     context: AssetCheckExecutionContext, specs: list[AssetCheckSpec], verdicts: list[AssetCheckEvaluation], dates: int
 ) -> Iterator[AssetCheckEvaluation | Output[None]]:
     """Record verdicts of so many dates; give an output for each check that does not stop what is downstream."""
+    # here, since it brings Dagster's storage, which loading the definitions does not need
+    from resources.dagster_events import record_verdicts, with_targets
+
     op_context = context.op_execution_context
     verdicts = with_targets(op_context.instance, verdicts)
     in_bulk = [] if dates < MANY_DATES else [v for v in verdicts if not stops(v)]

@@ -33,7 +33,6 @@ from mlb_platform.quality.drift import ALARMING, KINDS
 from mlb_platform.quality.drift_profiles import FEW, MANY_DATES, MOST, DriftProfiles, report_folder
 from mlb_platform.quality.drift_report import render, write
 from mlb_platform.quality.drift_seasons import fill_rows
-from resources.dagster_events import record_verdicts, with_targets
 from resources.drift_store import DateDrift, DriftRecord, DriftStore
 
 COVERAGE = "coverage"
@@ -68,6 +67,9 @@ def coverage_checks(mapping: ResolvedMapping, partitions: PartitionsDefinition[A
         description=f"What of the payloads of {mapping.name} is mapped, and what changed in them.",
     )
     def checks(context: AssetCheckExecutionContext) -> Iterator[AssetCheckEvaluation | Output[None]]:
+        # here, since it brings Dagster's storage, which loading the definitions does not need
+        from resources.dagster_events import record_verdicts, with_targets
+
         op_context = context.op_execution_context
         dates = list(dates_of_keys(op_context.partition_keys)) if mapping.partition is not None else [None]
         found = list(evaluate_coverage(getattr(op_context.resources, PLATFORM), mapping, dates))
