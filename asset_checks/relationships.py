@@ -153,8 +153,11 @@ def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[d
             found[n][when][entity][value] = rows
     for question, part, orphans in zip(asked, within, found, strict=True):
         _keep(question, orphans)
-        if {entity for entity, _ in question.reasons} & {*scopes.get(question.target.name, ())}:
-            _keep_settled(connection, question, part, values, orphans)
+        entities = {entity for entity, _ in question.reasons}
+        if question.target.partition:
+            entities &= {*scopes.get(question.target.name, ())}
+        if entities:
+            _keep_settled(connection, question, part, {**values, "entities": sorted(entities)}, orphans)
 
 
 def _keep(question: _Question, found: Mapping[date | None, Mapping[str, Mapping[str, int]]]) -> None:
@@ -185,7 +188,7 @@ def _keep_settled(
         scope=sql.Identifier(target.scope),
         table=sql.Identifier(*target.name.split(".")),
         within=within,
-        entities=sql.Literal(sorted({entity for entity, _ in reasons})),
+        entities=sql.Placeholder("entities"),
     )
     for when, entity in connection.execute(query, values).fetchall():
         orphans = found.get(when, {}).get(entity, {})

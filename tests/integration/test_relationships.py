@@ -184,3 +184,13 @@ def test_an_entry_that_explains_nothing_is_told(bench: Bench) -> None:
     found = verdict(bench, [*entries, known("small.plays", "1", "1")])
     assert not found.passed and found.severity is dg.AssetCheckSeverity.WARN
     assert found.description == "game_pk -> small.games(game_pk): a known orphan is none (1: 1)"
+
+
+def test_an_entry_that_explains_nothing_is_told_of_a_table_without_dates_too(bench: Bench) -> None:
+    undated = mapping_of(SMALL.replace("  partition: {name: game_date, type: DATE, json_path: $.date}\n", ""))
+    assert undated.partition is None
+    entries = [known("small.plays", pk, pk) for pk in ("1", "2", "3")]
+    (found,) = evaluate(
+        bench.stores, str(bench.lake), undated, ["small.plays"], [None], [RELATIONSHIPS], known=entries
+    )  # fmt: skip
+    assert found.description == "game_pk -> small.games(game_pk): a known orphan is none (1: 1)"
