@@ -27,7 +27,8 @@ help:
 	@echo "make clean   remove what was installed; DATA=1: also the data in $(MLB_HOME)"
 
 setup: $(INSTALLED) java
-	@if [ ! -e "$$MLB_HOME/jars/.complete" ] || [ resources/jars.lock -nt "$$MLB_HOME/jars/.complete" ]; then \
+	@if [ ! -e "$$MLB_HOME/jars/.complete" ] || [ resources/jars.lock -nt "$$MLB_HOME/jars/.complete" ] \
+	  || [ resources/spark_archive.py -nt "$$MLB_HOME/jars/.complete" ]; then \
 	  echo "setup: Spark jars"; $(BIN)/mlb setup && touch "$$MLB_HOME/jars/.complete"; fi
 
 $(INSTALLED): requirements.lock pyproject.toml
