@@ -104,15 +104,19 @@ def install_jars(folder: Path, ivy: Path) -> list[str]:
     return absent
 
 
-def class_archive(jars: Path) -> Path:
-    """Return where the classes are kept that Spark's JVM loads at its start; `spark_archive` makes the file."""
-    return jars / f"spark-{version('pyspark')}.jsa"
+def class_archive(jars: Path) -> Path | None:
+    """Return where the classes are kept that Spark's JVM loads at its start; `spark_archive` makes the file.
+
+    None where the JVM could not be told of it: its options are parted at spaces.
+    """
+    archive = jars / f"spark-{version('pyspark')}.jsa"
+    return None if re.search(r"[\s\"'\\]", str(archive)) else archive
 
 
 def _shared_classes(jars: Path) -> str:
-    """Return the options by which the JVM takes classes from the archive, where there is one it can be told of."""
+    """Return the options by which the JVM takes classes from the archive, where there is one."""
     archive = class_archive(jars)
-    if not archive.is_file() or re.search(r"[\s\"'\\]", str(archive)):
+    if archive is None or not archive.is_file():
         return ""
     return f" -XX:SharedArchiveFile={archive} -Xlog:cds=off -Xlog:cds+dynamic=off"
 

@@ -29,6 +29,10 @@ def make_class_archive(jars: Path) -> Path:
     Raises SparkError, with the reason, where that fails: Spark starts without it too.
     """
     archive = class_archive(jars)
+    if archive is None:
+        raise SparkError(
+            f"Spark's classes were not kept: no place with spaces or quotes can be told the JVM: {jars}"
+        )
     with tempfile.TemporaryDirectory(dir=jars, prefix="archive-") as work:
         made = Path(work) / archive.name
         command = [sys.executable, "-m", "resources.spark_archive", str(jars), work, str(made)]

@@ -150,7 +150,8 @@ def setup() -> None:
             install_jars(s.jars, s.home / "ivy")
         shutil.rmtree(s.home / "ivy", ignore_errors=True)
     say(f"{len(locked_jars())} Spark jars in {s.jars}: {'fetched' if absent else 'there already'}, hashes are right")
-    if absent or not class_archive(s.jars).is_file():
+    place = class_archive(s.jars)
+    if place is not None and (absent or not place.is_file()):
         try:
             archive = make_class_archive(s.jars)
             say(f"Spark's classes kept in {archive.name} ({archive.stat().st_size >> 20} MB): it starts sooner")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlb_platform.settings import load_settings
-from resources.spark import class_archive, install_jars, spark_settings
+from resources.spark import SparkError, class_archive, install_jars, spark_settings
 from resources.spark_archive import make_class_archive
 
 START = """
@@ -60,9 +60,13 @@ def test_classes_come_from_the_archive_and_a_file_that_is_none_does_no_harm(jars
 
 
 def test_a_place_that_the_jvm_cannot_be_told_of_is_left_alone(jars: Path, tmp_path: Path) -> None:
-    spaced = tmp_path / "with space"
+    spaced, archive = tmp_path / "with space", class_archive(jars)
+    assert archive is not None
+    archive.touch()
     jars.rename(spaced)
-    class_archive(spaced).touch()
+    assert class_archive(spaced) is None
+    with pytest.raises(SparkError, match="spaces or quotes"):
+        make_class_archive(spaced)
     assert "SharedArchiveFile" not in spark_settings(spaced, tmp_path)["spark.driver.extraJavaOptions"]
     spaced.rename(jars)
     assert "SharedArchiveFile" in spark_settings(jars, tmp_path)["spark.driver.extraJavaOptions"]
