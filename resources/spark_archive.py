@@ -30,9 +30,7 @@ def make_class_archive(jars: Path) -> Path:
     """
     archive = class_archive(jars)
     if archive is None:
-        raise SparkError(
-            f"Spark's classes were not kept: no place with spaces or quotes can be told the JVM: {jars}"
-        )
+        raise SparkError(f"Spark's classes were not kept: no place with spaces or quotes can be told the JVM: {jars}")
     with tempfile.TemporaryDirectory(dir=jars, prefix="archive-") as work:
         made = Path(work) / archive.name
         command = [sys.executable, "-m", "resources.spark_archive", str(jars), work, str(made)]
