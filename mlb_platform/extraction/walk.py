@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from mlb_platform.extraction.read_columns import read_columns, settles
 from mlb_platform.extraction.walk_rules import RowJudge
 from mlb_platform.extraction.walk_source import walk_source
+from mlb_platform.extraction.walk_types import DocumentTypes
 from mlb_platform.extraction.walk_values import Made, Maker, Odd, maker, plain_text
-from mlb_platform.mapping.paths import parse_path
-from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget, path_list
+from mlb_platform.mapping.models import InheritedColumn
+from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.mapping.shape import document_tree
 from mlb_platform.mapping.types import SqlType, parse_type
 from resources.sql_types import arrow_type
 
@@ -33,7 +35,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 
 
 def _number(value: Any) -> float:
-    if type(value) is int or type(value) is float:
+    if type(value) is float or (type(value) is int and abs(value) < 1 << 64):
         return float(value)
     if type(value) is bool:
         return math.nan
@@ -73,7 +75,7 @@ def _uniform(array: list[Any] | None) -> None:
 
 
 _NAMES: dict[str, Any] = {
-    "E": {}, "Odd": Odd, "text": plain_text, "number": _number, "member": _member, "item": _item, "first": _first,
+    "Odd": Odd, "text": plain_text, "number": _number, "member": _member, "item": _item, "first": _first,
     "uniform": _uniform,
 }  # fmt: skip
 
@@ -105,12 +107,14 @@ class Walk:
 
     def __init__(self, mapping: ResolvedMapping) -> None:
         self._mapping = mapping
-        names = dict(_NAMES)
-        exec(compile(walk_source(mapping, read_columns), f"<walk of {mapping.name}>", "exec"), names)  # noqa: S102
-        self._check: Callable[[Any], None] = names["check"]
+        types = DocumentTypes(document_tree(mapping))
+        names = _NAMES | types.empties
+        exec(compile(walk_source(mapping, types, read_columns), f"<walk of {mapping.name}>", "exec"), names)  # noqa: S102
+        self._decoder = msgspec.json.Decoder(types.document)
         self._walks: list[Callable[[Any, Any], None]] = [names[f"walk_{n}"] for n in range(len(mapping.targets))]
         self.tables = [_table(target) for target in mapping.targets]
-        self._own = [_own(c, mapping) for c in (mapping.entity_key, mapping.partition)]
+        columns = (mapping.entity_key, mapping.partition)
+        self._own = [_own(c, mapping, names.get(f"own_{n}")) for n, c in enumerate(columns)]
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -163,17 +167,11 @@ class Walk:
     def _walk(self, data: bytes, given: Sequence[Any], rows: list[list[tuple[Any, ...]]]) -> tuple[Any, ...] | None:
         """Add the rows of a document and return its key and date; None where it is odd: what was added has to go."""
         try:
-            document = orjson.loads(data)
-            self._check(document)
+            document = self._decoder.decode(data)
             own = tuple(read(document, value) for (read, _, _), value in zip(self._own, given, strict=True))
             for walk, found in zip(self._walks, rows, strict=True):
                 walk(document, found.append)
-        except (
-            Odd,
-            orjson.JSONDecodeError,
-            AttributeError,
-            TypeError,
-        ):  # the last two: another kind below a JSONB column
+        except (Odd, msgspec.DecodeError, AttributeError, TypeError):  # the last two: another kind below a JSONB column
             return None
         complete = self._mapping.per_element or None not in own[: 1 if self._mapping.partition is None else 2]
         return own if complete else None
@@ -212,23 +210,15 @@ def _settled(cells: list[Made], rows: int) -> pa.ListArray:
     return pa.array([found.get(row, []) for row in range(rows)], SETTLED)
 
 
-def _own(column: Any, mapping: ResolvedMapping) -> tuple[Callable[[Any, Any], Any], pa.DataType, Maker]:
-    """Return how a document's own entity key or date is read from it and from its raw row, its type and its maker."""
+def _own(
+    column: InheritedColumn | None, mapping: ResolvedMapping, said: Callable[[Any], Any] | None
+) -> tuple[Callable[[Any, Any], Any], pa.DataType, Maker]:
+    """Return how a document's own entity key or date is found, `said` by it or given, its type and its maker."""
     kind = parse_type(column.type) if column is not None else SqlType("DATE")
-    make = maker(kind)
-    if column is None or mapping.per_element:
-        return (lambda document, given: None), arrow_type(str(kind)), make
-    paths = [parse_path(p).steps for p in path_list(column)]
-    if not paths:
-        return (lambda document, given: given), arrow_type(str(kind)), make
 
-    def read(document: Any, given: Any) -> Any:
-        for steps in paths:
-            value = document
-            for step in steps:
-                value = value.get(step) if value is not None else None
-            if value is not None:
-                return value
-        return None
+    def found(document: Any, given: Any) -> Any:
+        if said is not None:
+            return said(document)
+        return None if column is None or mapping.per_element else given
 
-    return read, arrow_type(str(kind)), make
+    return found, arrow_type(str(kind)), maker(kind)

@@ -1,21 +1,22 @@
-"""Python source of the functions that walk one parsed document for its rows, generated from a mapping.
+"""Python source of the functions that walk one decoded document for its rows, generated from a mapping.
 
-`check(d)` raises Odd where a part is of another kind than the mapping reads; after it, `walk_N(d, add)` calls `add`
-with a tuple a row of table N: the values of its columns as JSON has them. It says what `rows.py` says in Spark SQL.
+`walk_N(d, add)` calls `add` with a tuple a row of table N: the values of its columns as JSON has them. It says what
+`rows.py` says in Spark SQL. The document is of the types of `walk_types.py`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from mlb_platform.extraction.walk_types import NOTHING, DocumentTypes
 from mlb_platform.mapping.filters import Comparison, Filter, Scalar, filter_paths, parse_filter
-from mlb_platform.mapping.models import ElementPick, FieldDefinition, Lookup, RowSource
+from mlb_platform.mapping.models import ElementPick, FieldDefinition, InheritedColumn, Lookup, RowSource
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
-from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget
-from mlb_platform.mapping.shape import Node, document_tree, source_steps
+from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget, path_list
+from mlb_platform.mapping.shape import Node, source_steps
 
 _DOCUMENT = "d"
 
@@ -26,9 +27,10 @@ class NotWalkable(Exception):
 
 @dataclass(frozen=True)
 class _Element:
-    """One level of the explode chain: its element, key, position, and position of the first equal one."""
+    """One level of the explode chain: its element, what is read of it, key, position, that of the first equal one."""
 
     value: str
+    node: Node
     key: str = "None"
     position: str = "None"
     first_position: str = "None"
@@ -38,9 +40,12 @@ class _Element:
 class _Code:
     """Lines of source, indented; names of objects already taken out of others, by block."""
 
+    types: DocumentTypes
     lines: list[str] = field(default_factory=list)
     depth: int = 0
     known: list[dict[tuple[str, str], str]] = field(default_factory=lambda: [{}])
+    found: list[dict[str, _Element]] = field(default_factory=lambda: [{}])
+    """Elements that look-ups and picks found, by block."""
     count: int = 0
 
     def line(self, text: str) -> None:
@@ -56,29 +61,42 @@ class _Code:
         self.line(opening)
         self.depth += 1
         self.known.append({})
+        self.found.append({})
         start = len(self.lines)
         yield
         if len(self.lines) == start:
             self.line("pass")
         self.known.pop()
+        self.found.pop()
         self.depth -= 1
 
-    def inner(self, base: str, steps: Sequence[str]) -> str:
-        """Return the name of the object at `steps` below `base`: an empty one where there is none."""
+    def inner(self, base: str, node: Node, steps: Sequence[str]) -> tuple[str, Node]:
+        """Return the name of the object at `steps` below `base`, which is of `node`, and its node.
+
+        It is one without a value where there is none.
+        """
         for step in steps:
             found = next((k[base, step] for k in reversed(self.known) if (base, step) in k), None)
+            inside = _child(node, step)
             if found is None:
                 found = self.name("o")
-                self.line(f"{found} = {base}.get({step!r}) or E")
+                self.line(f"{found} = {base}{self.types.member(node, step)} or {self.types.empty(inside)}")
                 self.known[-1][base, step] = found
-            base = found
-        return base
+            base, node = found, inside
+        return base, node
 
-    def member(self, base: str, steps: Sequence[str]) -> str:
-        """Return the expression of the value at `steps` below `base`; None where there is none."""
+    def member(self, base: str, node: Node, steps: Sequence[str]) -> tuple[str, Node]:
+        """Return the expression of the value at `steps` below `base`, None where there is none; and its node."""
         if not steps:
-            return base
-        return f"{self.inner(base, steps[:-1])}.get({steps[-1]!r})"
+            return base, node
+        held, node = self.inner(base, node, steps[:-1])
+        return held + self.types.member(node, steps[-1]), _child(node, steps[-1])
+
+
+def _child(node: Node, step: str) -> Node:
+    if step not in node.children:
+        raise NotWalkable(f"{step} is read where the mapping tells of nothing")
+    return node.children[step]
 
 
 def _text(value: str | bool) -> str:
@@ -111,11 +129,10 @@ def _filter(code: _Code, node: Filter, value_of: Callable[[JsonPath], str]) -> s
 class _Source:
     """Writes the walk of one source of one target."""
 
-    def __init__(self, code: _Code, tree: Node, target: ResolvedTarget, source: RowSource) -> None:
-        self.code, self.tree, self.target, self.source = code, tree, target, source
+    def __init__(self, code: _Code, target: ResolvedTarget, source: RowSource) -> None:
+        self.code, self.tree, self.target, self.source = code, code.types.tree, target, source
         self.steps = source_steps(source)
         self.filters = [parse_filter(t) for t in (source.filter, target.config.filter) if t]
-        self.found_elements: dict[tuple[str, str], str] = {}
 
     def value_of(self, path: JsonPath, chain: list[_Element]) -> str:
         here = chain[-1]
@@ -125,62 +142,71 @@ class _Source:
             return chain[-1 - path.level].position
         if path.anchor == "first_position":
             return here.first_position
-        if path.anchor == "lookup":
-            if not path.steps:
-                raise NotWalkable(f"{self.target.name}: a look-up as a value")
-            return self.code.member(self.looked_up(str(path.lookup), chain), path.steps)
-        base = {"item": here.value, "document": _DOCUMENT}.get(path.anchor)
-        return self.code.member(chain[-1 - path.level].value if base is None else base, path.steps)
+        return self.element_of(path, chain).value
 
-    def looked_up(self, name: str, chain: list[_Element]) -> str:
-        """Return the name of the object that a look-up finds."""
-        known = self.code.known[-1]
-        if ("lookup", name) in known:
-            return known["lookup", name]
+    def element_of(self, path: JsonPath, chain: list[_Element]) -> _Element:
+        """Return the expression of what is at a path, and its node."""
+        if path.anchor == "lookup" and not path.steps:
+            raise NotWalkable(f"{self.target.name}: a look-up as a value")
+        base = {
+            "lookup": lambda: self.looked_up(str(path.lookup), chain),
+            "document": lambda: chain[0],
+            "item": lambda: chain[-1],
+            "parent": lambda: chain[-1 - path.level],
+        }[path.anchor]()
+        return _Element(*self.code.member(base.value, base.node, path.steps))
+
+    def looked_up(self, name: str, chain: list[_Element]) -> _Element:
+        """Return the object that a look-up finds."""
+        known = self.code.found[-1]
+        if name in known:
+            return known[name]
         lookup: Lookup = self.target.config.lookups[name]
         if lookup.object_source is not None:
-            holder = self.code.member(_DOCUMENT, parse_path(lookup.object_source).steps)
+            holder, node = self.code.member(_DOCUMENT, self.tree, parse_path(lookup.object_source).steps)
             parts = re.split(r"\{([^}]*)\}", str(lookup.key))
             texts = [repr(p) if i % 2 == 0 else self.value_of(parse_path(p), chain) for i, p in enumerate(parts)]
             listed = ", ".join(t for i, t in enumerate(texts) if i % 2 or t != "''")
-            found = f"member({holder}, {listed})"
+            found, node = f"member({holder}, {listed})", _child(node, MEMBERS)
         else:
-            holder = self.code.member(_DOCUMENT, parse_path(str(lookup.array_source)).steps)
+            holder, node = self.code.member(_DOCUMENT, self.tree, parse_path(str(lookup.array_source)).steps)
             found = f"item({holder}, {self.value_of(parse_path(str(lookup.index)), chain)})"
-        result = self.code.name("l")
-        self.code.line(f"{result} = {found} or E")
-        known["lookup", name] = result
-        return result
+            node = _child(node, ITEMS)
+        known[name] = _Element(self.code.name("l"), node)
+        self.code.line(f"{known[name].value} = {found} or {self.code.types.empty(node)}")
+        return known[name]
 
-    def picked(self, element: ElementPick, chain: list[_Element]) -> str:
-        """Return the name of the first or last element of an array that matches."""
-        known = self.code.known[-1]
-        key = ("pick", element.model_dump_json())
+    def picked(self, element: ElementPick, chain: list[_Element]) -> _Element:
+        """Return the first or last element of an array that matches."""
+        known = self.code.found[-1]
+        key = element.model_dump_json()
         if key in known:
             return known[key]
+        array = self.element_of(parse_path(element.array_source), chain)
         result, item = self.code.name("p"), self.code.name("y")
-        array = self.value_of(parse_path(element.array_source), chain)
-        backwards = element.pick == "last"
-        self.code.line(f"{result} = E")
+        node, backwards = _child(array.node, ITEMS), element.pick == "last"
+        empty = self.code.types.empty(node)
+        self.code.line(f"{result} = {empty}")
         if not element.filter:
             held = self.code.name("a")
-            self.code.line(f"{held} = {array}")
-            self.code.line(f"if {held}: {result} = {held}[{-1 if backwards else 0}] or E")
+            self.code.line(f"{held} = {array.value}")
+            self.code.line(f"if {held}: {result} = {held}[{-1 if backwards else 0}] or {empty}")
         else:
-            with self.code.block(f"for {item} in {f'reversed({array} or ())' if backwards else f'{array} or ()'}:"):
+            all_of = f"{array.value} or ()"
+            with self.code.block(f"for {item} in {f'reversed({all_of})' if backwards else all_of}:"):
                 self.code.line(f"if {item} is None: continue")
-                inside = [*chain, _Element(item)]
+                inside = [*chain, _Element(item, node)]
                 condition = _filter(self.code, parse_filter(element.filter), lambda p: self.value_of(p, inside))
                 with self.code.block(f"if {condition}:"):
                     self.code.line(f"{result} = {item}")
                     self.code.line("break")
-        known[key] = result
-        return result
+        known[key] = _Element(result, node)
+        return known[key]
 
     def raw(self, f: FieldDefinition, chain: list[_Element]) -> str:
         """Return the expression of a field's value as JSON has it."""
         if f.element is not None:
-            chain = [*chain, _Element(self.picked(f.element, chain))]
+            chain = [*chain, self.picked(f.element, chain)]
         values = [self.value_of(parse_path(text), chain) for text in self.source.paths_of(f)]
         if not values:
             return "None"
@@ -214,15 +240,16 @@ class _Source:
         """Take the objects that rows will read out of an enclosing element once, before its rows."""
         for path in self._outer_paths():
             if (path.anchor == "parent" and path.level == level) or (path.anchor == "document" and len(chain) == 1):
-                self.code.inner(chain[-1].value, path.steps[:-1])
+                self.code.inner(chain[-1].value, chain[-1].node, path.steps[:-1])
         for lookup in self.target.config.lookups.values() if len(chain) == 1 else ():
-            self.code.inner(_DOCUMENT, parse_path(str(lookup.object_source or lookup.array_source)).steps[:-1])
+            steps = parse_path(str(lookup.object_source or lookup.array_source)).steps
+            if _is_read(self.tree, steps):
+                self.code.inner(_DOCUMENT, self.tree, steps[:-1])
 
     def write(self, columns: Sequence[Column]) -> None:
-        chain = [_Element(_DOCUMENT)]
-        self.explode(self.steps, columns, chain, self.tree)
+        self.explode(self.steps, columns, [_Element(_DOCUMENT, self.tree)])
 
-    def explode(self, steps: tuple[str, ...], columns: Sequence[Column], chain: list[_Element], node: Node) -> None:
+    def explode(self, steps: tuple[str, ...], columns: Sequence[Column], chain: list[_Element]) -> None:
         if not steps:
             self.row(columns, chain)
             return
@@ -231,21 +258,20 @@ class _Source:
             levels += 1
         self.take_out(chain, levels)
         cut = next((i for i, s in enumerate(steps) if s in (ITEMS, MEMBERS)), None)
-        for step in steps[:cut]:
-            node = node.children[step]
         holder = self.code.name("h")
-        self.code.line(f"{holder} = {self.code.member(chain[-1].value, steps[:cut])}")
+        held, node = self.code.member(chain[-1].value, chain[-1].node, steps[:cut])
+        self.code.line(f"{holder} = {held}")
         if cut is None:
             with self.code.block(f"if {holder} is not None:"):
-                self._present(columns, [*chain, _Element(holder)])
+                self._present(columns, [*chain, _Element(holder, node)])
             return
         item, counter, key = self.code.name("x"), self.code.name("i"), self.code.name("k")
-        node = node.children[steps[cut]]
+        node = _child(node, steps[cut])
         if steps[cut] == MEMBERS:
-            element = _Element(item, key, counter, counter)
-            opening = f"for {counter}, ({key}, {item}) in enumerate(({holder} or E).items()):"
+            element = _Element(item, node, key, counter, counter)
+            opening = f"for {counter}, ({key}, {item}) in enumerate(({holder} or {NOTHING}).items()):"
         else:
-            element = _Element(item, position=counter, first_position=f"{holder}.index({item})")
+            element = _Element(item, node, position=counter, first_position=f"{holder}.index({item})")
             opening = f"for {counter}, {item} in enumerate({holder} or ()):"
         if any(p.anchor == "first_position" for p in self._outer_paths()) and steps[cut + 1 :] == ():
             if steps[cut] == ITEMS and node.kind != "value":
@@ -254,7 +280,7 @@ class _Source:
                 self.code.line(f"uniform({holder})")
         with self.code.block(opening):
             self.code.line(f"if {item} is None: continue")
-            self.explode(steps[cut + 1 :], columns, [*chain, element], node)
+            self.explode(steps[cut + 1 :], columns, [*chain, element])
 
     def _present(self, columns: Sequence[Column], chain: list[_Element]) -> None:
         conditions = [_filter(self.code, node, lambda p: self.value_of(p, chain)) for node in self.filters]
@@ -263,42 +289,34 @@ class _Source:
             self.code.line(f"add(({', '.join(cells)},))")
 
 
-def _holds_structure(node: Node) -> bool:
-    return not node.any_kind and bool(node.children)
+def _is_read(node: Node, steps: Sequence[str]) -> bool:
+    return not steps or (steps[0] in node.children and _is_read(node.children[steps[0]], steps[1:]))
 
 
-def _check(code: _Code, node: Node, name: str) -> None:
-    """Write what raises Odd unless the value `name`, which is there and of the kind of `node`, holds what it should."""
-    for step, child in node.children.items():
-        if not _holds_structure(child):
-            continue
-        value = code.name("c")
-        with ExitStack() as blocks:
-            if step in (ITEMS, MEMBERS):
-                held = name if step == ITEMS else f"{name}.values()"
-                blocks.enter_context(code.block(f"for {value} in {held}:"))
-            else:
-                code.line(f"{value} = {name}.get({step!r})")
-            blocks.enter_context(code.block(f"if {value} is not None:"))
-            code.line(f"if type({value}) is not {'list' if child.kind == 'array' else 'dict'}: raise Odd")
-            _check(code, child, value)
+def says_itself(mapping: ResolvedMapping, column: InheritedColumn | None) -> bool:
+    """Tell whether a document says its own key or date, `column`; otherwise it is that of its raw row, or of a row."""
+    return column is not None and not mapping.per_element and bool(path_list(column))
 
 
-def walk_source(mapping: ResolvedMapping, columns: Callable[[ResolvedTarget], Sequence[Column]]) -> str:
-    """Return the source of `check` and of `walk_N` for every target; `columns` gives the columns of a row, in order.
+def walk_source(
+    mapping: ResolvedMapping, types: DocumentTypes, columns: Callable[[ResolvedTarget], Sequence[Column]]
+) -> str:
+    """Return the source of `walk_N` for every target, and of `own_0`, `own_1`: the key and date a document says itself.
 
-    Names it needs: E (an empty dict), Odd, text, number, member, item, first, uniform (`walk.py`). Raises NotWalkable.
+    `columns` gives the columns of a row, in order. Names the source needs: those of `types.empties`, Odd, text, number,
+    member, item, first, uniform (`walk.py`). Raises NotWalkable.
     """
-    tree = document_tree(mapping)
-    code = _Code()
-    with code.block(f"def check({_DOCUMENT}):"):
-        code.line(f"if type({_DOCUMENT}) is not dict: raise Odd")
-        _check(code, tree, _DOCUMENT)
+    code = _Code(types)
+    for n, column in enumerate((mapping.entity_key, mapping.partition)):
+        if column is not None and says_itself(mapping, column):
+            with code.block(f"def own_{n}({_DOCUMENT}):"):
+                values = [code.member(_DOCUMENT, types.tree, parse_path(p).steps)[0] for p in path_list(column)]
+                code.line(f"return first({', '.join(values)})")
     for n, target in enumerate(mapping.targets):
         parts = target.config.row_sources
         for part, source in enumerate(parts):
             with code.block(f"def walk_{n}_{part}({_DOCUMENT}, add):"):
-                _Source(code, tree, target, source).write(columns(target))
+                _Source(code, target, source).write(columns(target))
         with code.block(f"def walk_{n}({_DOCUMENT}, add):"):
             for part in range(len(parts)):
                 code.line(f"walk_{n}_{part}({_DOCUMENT}, add)")

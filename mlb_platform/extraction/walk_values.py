@@ -25,8 +25,8 @@ Values = Sequence[Any]
 
 _WHOLE = re.compile(r"-?\d{1,18}\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})\Z", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _WORD = re.compile(r"(?!true|false|null|NaN|Infinity)[A-Za-z]")
 _PATTERN = {"yyyy": r"(?P<y>\d{4})", "MM": r"(?P<m>\d\d)", "dd": r"(?P<d>\d\d)", "HH": r"(?P<H>\d\d)",
             "mm": r"(?P<M>\d\d)", "ss": r"(?P<S>\d\d)"}  # fmt: skip
@@ -88,7 +88,7 @@ def _whole(value: Any) -> int:
 
 
 def _double(value: Any) -> float:
-    if type(value) in (int, float):
+    if type(value) is float or (type(value) is int and abs(value) < 1 << 64):
         return float(value)
     if type(value) is str and _DECIMAL.match(value):
         return float(value)
@@ -111,15 +111,18 @@ def _json(value: Any) -> str:
         return orjson.dumps(value).decode()
     if type(value) in (bool, int):
         return plain_text(value)
-    if type(value) in (dict, list) and not _has_fraction(value):
+    if type(value) in (dict, list) and _is_plain(value):
         return orjson.dumps(value).decode()
     raise Odd
 
 
-def _has_fraction(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
+    """Tell whether every number in a value is a whole one of 64 bits: of others the text may say more than we write."""
     if type(value) is dict:
-        return any(map(_has_fraction, value.values()))
-    return any(map(_has_fraction, value)) if type(value) is list else type(value) is float
+        return all(map(_is_plain, value.values()))
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return type(value) is not float and (type(value) is not int or abs(value) < 1 << 63)
 
 
 def _each(values: Values, convert: Callable[[Any], Any], odd: list[int]) -> list[Any]:
@@ -165,7 +168,10 @@ def _rows(mask: pa.Array) -> list[int]:
 
 
 def _text(values: Values, kind: pa.DataType, longest: int | None) -> Made:
-    made = _mended(values, kind, {str}, plain_text)
+    try:
+        made = Made(pa.array(values, kind))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        made = _mended(values, kind, {str}, plain_text)
     if longest is not None and made.array.null_count < len(made.array):
         lengths = pc.utf8_length(made.array)
         if pc.max(lengths).as_py() > longest:
@@ -197,6 +203,10 @@ def _rewriter(pattern: str, name: str) -> Callable[[str], str]:
 def _time(values: Values, kind: pa.DataType, form: re.Pattern[str], rewrite: Callable[[str], str] | None) -> Made:
     known: dict[str, str] = {}
     odd: list[int] = []
+    if rewrite is None:
+        made = _usual_times(values, kind, form)
+        if made is not None:
+            return made
 
     def usual(value: Any) -> str:
         if type(value) is not str:
@@ -204,7 +214,7 @@ def _time(values: Values, kind: pa.DataType, form: re.Pattern[str], rewrite: Cal
         found = known.get(value)
         if found is None:
             found = rewrite(value) if rewrite else value
-            if not form.match(found):
+            if not form.fullmatch(found):
                 raise Odd
             known[value] = found
         return found
@@ -216,6 +226,18 @@ def _time(values: Values, kind: pa.DataType, form: re.Pattern[str], rewrite: Cal
         wrong = {t for t in known.values() if not _is_time(t, kind)}
         odd += [row for row, text in enumerate(texts) if text in wrong]
         return Made(pa.array([None if t in wrong else t for t in texts], pa.string()).cast(kind), odd)
+
+
+def _usual_times(values: Values, kind: pa.DataType, form: re.Pattern[str]) -> Made | None:
+    """Return a column all of whose values are texts of a form and times; None where it has others."""
+    try:
+        texts = pa.array(values, pa.string())
+        # re2 means the same by these patterns: its \\d is a digit of ASCII
+        if pc.all(pc.match_substring_regex(texts, rf"^({form.pattern})\z")).as_py() is not False:
+            return Made(texts.cast(kind))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        pass
+    return None
 
 
 def _is_time(text: str, kind: pa.DataType) -> bool:
@@ -269,7 +291,10 @@ def _quantized(value: Any, step: Decimal, limit: Decimal) -> Decimal | None:
 
 def _rounded(values: Values, kind: pa.DataType, precision: int, scale: int) -> Made | None:
     """Round a column of plain numbers of at most 14 digits; None where it has others."""
-    floats = np.array(values, np.float64)  # None is NaN
+    try:
+        floats = np.array(values, np.float64)  # None is NaN
+    except OverflowError:
+        return None
     absent = np.isnan(floats)
     scaled = np.abs(floats) * 10.0**scale
     scaled[absent] = 0.0
