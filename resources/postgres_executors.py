@@ -20,7 +20,8 @@ from resources.executor_rows import apart, executor_rows, executor_session, plai
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec
 from resources.merge_batch import arrow_schema
 from resources.postgres import Connection, Postgres, lock_key
-from resources.postgres_sink import SINK, PostgresSink, analyze_stage, copy_rows, plain_errors
+from resources.postgres_copy import copy_rows
+from resources.postgres_sink import SINK, PostgresSink, analyze_stage, plain_errors
 from resources.postgres_statements import stage_columns
 
 if TYPE_CHECKING:

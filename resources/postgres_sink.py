@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from threading import Lock
 from typing import cast
 
@@ -34,11 +33,11 @@ from resources.merge_batch import (
 )
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
+from resources.postgres_copy import COPY_ROWS, copy_rows
 from resources.postgres_sink_schema import PreparedTables, table_name
 from resources.postgres_statements import (
     STAGE,
     any_rows,
-    copy_into,
     create_stage,
     delete_vanished,
     listed,
@@ -47,8 +46,7 @@ from resources.postgres_statements import (
 )
 
 SINK = "postgres"
-_ANALYZE_FROM_ROWS, _COPY_ROWS = 2_000, 20_000
-_INSTANT, _WALL = pa.timestamp("us", tz="UTC"), pa.timestamp("us")
+_ANALYZE_FROM_ROWS = 2_000
 
 
 class PostgresSink:
@@ -109,7 +107,7 @@ class PostgresSink:
         scopes = [version.scope for version in offered.changing]
         new = _without_rows(connection, spec, [scope for scope in scopes if scope not in known])
         if new:
-            copy_rows(connection, spec, table_name(spec.table), of(new).to_batches(max_chunksize=_COPY_ROWS))
+            copy_rows(connection, spec, table_name(spec.table), of(new).to_batches(max_chunksize=COPY_ROWS))
             tally.insert(new)
             scopes = [scope for scope in scopes if scope not in set(new)]
         if scopes:
@@ -168,7 +166,7 @@ def _first_line(error: psycopg.Error) -> str:
 
 def _stage(connection: Connection, spec: MergeSpec, rows: pa.Table) -> None:
     connection.execute(create_stage(spec))
-    copy_rows(connection, spec, STAGE, rows.to_batches(max_chunksize=_COPY_ROWS))
+    copy_rows(connection, spec, STAGE, rows.to_batches(max_chunksize=COPY_ROWS))
     analyze_stage(connection, spec, STAGE, rows.num_rows)
 
 
@@ -181,25 +179,6 @@ def _without_rows(connection: Connection, spec: MergeSpec, scopes: Sequence[str]
         return []
     found = connection.execute(any_rows(spec), (scope_values(spec, scopes).to_pylist(),)).fetchone()
     return [] if found is not None and found[0] else list(scopes)
-
-
-def copy_rows(connection: Connection, spec: MergeSpec, stage: sql.Identifier, batches: Iterable[pa.RecordBatch]) -> int:
-    """Copy rows, in the spec's columns and Arrow types, into a table, staged or its own; return how many."""
-    batches, copied = (batch for batch in batches if batch.num_rows), 0
-    first = next(batches, None)
-    if first is None:
-        return 0
-    connection.execute("SET LOCAL timezone = 'UTC'")
-    # Times are sent as UTC without saying so: Arrow writes them fifteen times as fast.
-    schema = pa.schema(pa.field(f.name, _WALL if f.type == _INSTANT else f.type) for f in first.schema)
-    options = pa_csv.WriteOptions(include_header=False)
-    with connection.cursor().copy(copy_into(spec, stage.as_string())) as copy:
-        for batch in chain([first], batches):
-            sink = pa.BufferOutputStream()
-            pa_csv.write_csv(batch.cast(schema), sink, options)
-            copy.write(memoryview(sink.getvalue()))
-            copied += batch.num_rows
-    return copied
 
 
 def analyze_stage(connection: Connection, spec: MergeSpec, stage: sql.Identifier, rows: int) -> None:

@@ -36,9 +36,9 @@ def stage_columns(spec: MergeSpec) -> sql.Composed:
 
 @lru_cache(_KEPT)
 def copy_into(spec: MergeSpec, place: str) -> bytes:
-    """Return what copies rows, as CSV in the spec's columns, into the table or a stage of it."""
+    """Return what copies rows, in the spec's columns and PostgreSQL's binary format, into the table or a stage."""
     names = listed(sql.Identifier(name) for name in spec.column_names)
-    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(sql.SQL(place), names).as_bytes()
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.SQL(place), names).as_bytes()
 
 
 @lru_cache(_KEPT)
