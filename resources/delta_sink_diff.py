@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import duckdb
 import numpy as np
@@ -34,21 +34,19 @@ def find_changes(
     `new`: none of the scopes is known to have rows. Columns compare null-safe, technical ones not at all. Rows of the
     scopes that are not offered are deleted under `snapshot`.
     """
-    rows = rows.combine_chunks()
     partition = (spec.partition,) if spec.partition else ()
     columns = dict.fromkeys((*spec.key, spec.scope, *partition, *spec.business_columns))
     if guards(spec):
         columns[SOURCE_CAPTURED_AT] = None
     own = spec.scope in spec.key
     where = scope_condition(spec, scopes) if own else None
-    # of scopes that should not be there yet one column tells: no other is read in vain
-    absent = new and where is not None and not read_table(table, [spec.scope], where).num_rows
-    old = None if absent else read_table(table, list(columns), where).combine_chunks()
+    old = None if new and own and _without_rows(table, spec, scopes) else _rows_of(table, columns, where)
     if old is None or not old.num_rows:
         if not rows.num_rows:
             return None
         tally.insert(scopes)
         return _changes(spec, scopes, own, _marked(rows, INSERT, rows.schema.append(pa.field(ACTION, pa.string()))))
+    rows = rows.combine_chunks()
     offered, present = _join(database, spec, rows, old)
     inserted = rows.take(offered.filter(pc.is_null(present)))
     updated = rows.take(offered.filter(pc.and_(pc.is_valid(offered), pc.is_valid(present))))
@@ -66,6 +64,19 @@ def find_changes(
         [_marked(inserted, INSERT, schema), _marked(updated, UPDATE, schema), _marked(deleted, DELETE, schema)]
     ).combine_chunks()
     return _changes(spec, scopes, own, source)
+
+
+def _without_rows(table: DeltaTable, spec: MergeSpec, scopes: Sequence[str]) -> bool:
+    """Tell whether the table has no row of these scopes: most often there is none between the first and last either.
+
+    One column tells: of scopes that should not be there yet no other is read in vain.
+    """
+    conditions = (scope_range(spec, scopes), scope_condition(spec, scopes))
+    return any(not read_table(table, [spec.scope], where).num_rows for where in conditions)
+
+
+def _rows_of(table: DeltaTable, columns: Iterable[str], where: str | None) -> pa.Table:
+    return read_table(table, list(columns), where).combine_chunks()
 
 
 def _changes(spec: MergeSpec, scopes: Sequence[str], own: bool, source: pa.Table) -> Changes:
@@ -124,15 +135,23 @@ def _quoted(name: str) -> str:
 
 def scope_condition(spec: MergeSpec, scopes: Sequence[str], alias: str = "") -> str:
     """Return the SQL condition that a row is of one of `scopes`; the range in it lets engines skip files."""
+    literals = _literals(spec, scopes)
+    within = scope_range(spec, scopes, alias)
+    return f"{within} AND {alias}`{spec.scope}` IN ({', '.join(literals)})" if len(literals) > 1 else within
+
+
+def scope_range(spec: MergeSpec, scopes: Sequence[str], alias: str = "") -> str:
+    """Return the SQL condition that a row is of a scope from the first to the last of `scopes`."""
+    literals, column = _literals(spec, scopes), f"{alias}`{spec.scope}`"
+    if len(literals) < 2:
+        return f"{column} = {literals[0]}" if literals else "FALSE"
+    return f"{column} BETWEEN {literals[0]} AND {literals[-1]}"
+
+
+def _literals(spec: MergeSpec, scopes: Sequence[str]) -> list[str]:
+    """Return scopes as SQL has them, in order."""
     kind = delta_type(next(c.sql_type for c in spec.columns if c.name == spec.scope))
-    column = f"{alias}`{spec.scope}`"
-    values = sorted(scope_values(spec, scopes).to_pylist())
-    if not values:
-        return "FALSE"
-    literals = [_literal(kind, value) for value in values]
-    if len(literals) == 1:
-        return f"{column} = {literals[0]}"
-    return f"{column} BETWEEN {literals[0]} AND {literals[-1]} AND {column} IN ({', '.join(literals)})"
+    return [_literal(kind, value) for value in sorted(scope_values(spec, scopes).to_pylist())]
 
 
 def _literal(kind: str, value: object) -> str:

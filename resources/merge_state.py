@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from threading import Lock
 from typing import Any
 
+import orjson
 from psycopg.types.json import Jsonb
 
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
@@ -142,6 +143,10 @@ def _iso(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
+def _jsonb(records: Sequence[dict[str, Any]]) -> Jsonb:
+    return Jsonb(records, dumps=orjson.dumps)  # thousands of records a run
+
+
 class MergeStates:
     """Reads and writes merge_state and merge_intents; every call works on the connection it is given."""
 
@@ -195,7 +200,7 @@ class MergeStates:
             values = [record if isinstance(record, dict) else vars(record) for record in records]
             query = _SAVE if version is None else f"WITH saved AS ({_SAVE} RETURNING s.*) {REMEMBER}"
             connection.execute(
-                query.encode(), {"sink": sink, "table": table, "records": Jsonb(values), "version": version}
+                query.encode(), {"sink": sink, "table": table, "records": _jsonb(values), "version": version}
             )
 
     def lagging(self, connection: Connection, table: str, sink: str, since: timedelta) -> set[str]:
@@ -220,7 +225,7 @@ class MergeStates:
         connection.execute(
             "INSERT INTO quality.merge_intents (batch_id, sink, table_name, version_before, scopes, states) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
-            (batch_id, sink, table, version_before, [r.scope for r in records], Jsonb([vars(r) for r in records])),
+            (batch_id, sink, table, version_before, [r.scope for r in records], _jsonb([vars(r) for r in records])),
         )
 
     def intents(

@@ -29,7 +29,7 @@ from mlb_platform.mapping.avro import generate_avro_schema
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.quality.avro_frames import find_mismatches
 from mlb_platform.quality.profile_arrow import profile_table
-from mlb_platform.quality.report import ALL, Report, is_page, is_stub, render, render_stub, report_path, save
+from mlb_platform.quality.report import ALL, Report, is_page, is_stub, render, render_stub, report_path, save, stubs
 from mlb_platform.quality.results import RuleResult
 from mlb_platform.quality.suggestions import suggest
 from resources.errors import PlatformError
@@ -78,11 +78,10 @@ class ReportWriter:
 
         To be called when a table was merged, before that is told. Raises nothing: see `problem`.
         """
-        for day in days:
-            path = report_path(self.folder, table.table, _name(day))
-            if is_page(path) and _unchanged(table, day):
-                continue
-            page = render_stub(self.mapping.by_name[table.table], _name(day), _UNFINISHED)
+        paths = {_name(day): (report_path(self.folder, table.table, _name(day)), day) for day in days}
+        names = [name for name, (path, day) in paths.items() if not (_unchanged(table, day) and is_page(path))]
+        for name, page in zip(names, stubs(self.mapping.by_name[table.table], names, _UNFINISHED), strict=True):
+            path = paths[name][0]
             if self.problem is not None or not self._save(path, page):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)  # what is there tells of former rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 _STUB = ": no report yet</title>"
+_ANY_DATE = "0000-00-00"
 ALL = "all"
 """What the report of a whole table is called, in the place of a date."""
 
@@ -167,6 +168,13 @@ def render_stub(target: ResolvedTarget, what: str, reason: str) -> str:
     return _template("stub.html.j2").render(report=stub, reason=reason, made=made)
 
 
+def stubs(target: ResolvedTarget, names: Sequence[str], reason: str) -> Iterator[str]:
+    """Give the pages of `render_stub` for dates, by their names: what they have in common is put together once."""
+    page = render_stub(target, _ANY_DATE, reason) if names else ""
+    for name in names:
+        yield render_stub(target, name, reason) if name == ALL else page.replace(_ANY_DATE, name)
+
+
 def is_page(path: Path) -> bool:
     """Tell whether there is a page, be it one that only says how to make the report."""
     return os.path.isfile(path)  # noqa: PTH113 (a folder that must not be read has none)
@@ -185,8 +193,11 @@ def save(path: Path, page: str) -> Path:
     """Write a page whole or not at all; raise PlatformError where it cannot be written."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(page, "utf-8")
+        try:
+            half.write_text(page, "utf-8")
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half.write_text(page, "utf-8")
         half.replace(path)
     except OSError as error:
         with suppress(OSError):
