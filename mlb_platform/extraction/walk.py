@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,12 +24,14 @@ from mlb_platform.extraction.walk_source import walk_source
 from mlb_platform.extraction.walk_types import DocumentTypes
 from mlb_platform.extraction.walk_values import Made, Maker, Odd, maker, plain_text
 from mlb_platform.mapping.models import InheritedColumn
-from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.mapping.resolve import Origin, ResolvedMapping, ResolvedTarget
 from mlb_platform.mapping.shape import document_tree
 from mlb_platform.mapping.types import SqlType, parse_type
 from resources.sql_types import arrow_type
 
 DOCUMENTS_A_BATCH = 30
+_ORIGINS: tuple[Origin, Origin] = ("entity", "partition")
+"""Where the columns of a document's own entity key and date come from."""
 SETTLED = pa.list_(pa.struct([("c", pa.int32()), ("v", pa.string())]))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 
@@ -95,11 +97,11 @@ class WalkedTable:
         return pa.struct([("v", self.type), ("b", pa.int64()), *([("s", SETTLED)] if self.settles else [])])
 
 
-def _table(target: ResolvedTarget) -> WalkedTable:
+def _table(target: ResolvedTarget, own: Mapping[Origin, SqlType]) -> WalkedTable:
     columns = read_columns(target)
     makers = [maker(c.type, c.field.format if c.field else None, settles(c)) for c in columns]
     kind = pa.struct([(c.name, arrow_type(str(c.type))) for c in columns])
-    return WalkedTable(tuple(makers), kind, any(map(settles, columns)), RowJudge(target))
+    return WalkedTable(tuple(makers), kind, any(map(settles, columns)), RowJudge(target, own))
 
 
 class Walk:
@@ -107,13 +109,15 @@ class Walk:
 
     def __init__(self, mapping: ResolvedMapping) -> None:
         self._mapping = mapping
-        types = DocumentTypes(document_tree(mapping))
-        names = _NAMES | types.empties
-        exec(compile(walk_source(mapping, types, read_columns), f"<walk of {mapping.name}>", "exec"), names)  # noqa: S102
-        self._decoder = msgspec.json.Decoder(types.document)
+        parts = DocumentTypes(document_tree(mapping))
+        names = _NAMES | parts.empties
+        exec(compile(walk_source(mapping, parts, read_columns), f"<walk of {mapping.name}>", "exec"), names)  # noqa: S102
+        self._decoder = msgspec.json.Decoder(parts.document)
         self._walks: list[Callable[[Any, Any], None]] = [names[f"walk_{n}"] for n in range(len(mapping.targets))]
-        self.tables = [_table(target) for target in mapping.targets]
         columns = (mapping.entity_key, mapping.partition)
+        told = {} if mapping.per_element else dict(zip(_ORIGINS, columns, strict=True))
+        types = {origin: parse_type(c.type) for origin, c in told.items() if c is not None}
+        self.tables = [_table(target, types) for target in mapping.targets]
         self._own = [_own(c, mapping, names.get(f"own_{n}")) for n, c in enumerate(columns)]
 
     @cached_property
@@ -186,15 +190,22 @@ class Walk:
             *(column.array for column in owned),
             pa.array([n in odd for n in range(len(documents))]),
         ]
+        own = dict(zip(_ORIGINS, (column.array for column in owned), strict=True))
         for table, cells, until in zip(self.tables, made, ends, strict=True):
             arrays = [column.array for column in cells]
+            of_rows = _of_rows(own, until)
             values = pa.StructArray.from_arrays(arrays, fields=list(table.type))
-            parts = [values, table.judge.broken(arrays, until[-1])]
+            parts = [values, table.judge.broken(arrays, until[-1], of_rows)]
             if table.settles:
                 parts.append(_settled(cells, until[-1]))
             row = pa.StructArray.from_arrays(parts, fields=list(table.row))
             columns.append(pa.ListArray.from_arrays(pa.array([0, *until], pa.int32()), row))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+def _of_rows(own: Mapping[Origin, pa.Array], until: Sequence[int]) -> Callable[[Origin], pa.Array]:
+    """Return what gives the key or the date of each row's document; `until` are the rows up to each document's end."""
+    return lambda origin: own[origin].take(pa.array(np.repeat(np.arange(len(until)), np.diff([0, *until]))))
 
 
 def _made(table: WalkedTable, rows: list[tuple[Any, ...]]) -> list[Made]:

@@ -1,22 +1,24 @@
 """Which rules over one row are judged where a document is walked, and what Spark SQL needs for all others.
 
-Missing values and ranges of numbers mean the same in Arrow as in Spark; expressions are Spark's, and so are columns
-computed from others. Spark gets the columns that those name, and no others.
+Missing values, ranges of numbers and plain conditions (`walk_conditions.py`) mean the same in Arrow as in Spark; other
+expressions are Spark's, and so are columns computed from others. Spark gets the columns that those name, and no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlb_platform.extraction.read_columns import read_columns
+from mlb_platform.extraction.walk_conditions import Condition, arrow_condition
 from mlb_platform.mapping.models import DataQualityRule
-from mlb_platform.mapping.resolve import Column, ResolvedTarget
+from mlb_platform.mapping.resolve import Column, Origin, ResolvedTarget
 from mlb_platform.mapping.sql import columns_of
+from mlb_platform.mapping.types import SqlType
 from mlb_platform.quality.rules import row_rules
 
 
@@ -25,6 +27,8 @@ class RowJudge:
     """The rules over one row of one table, parted by who judges them; a rule's bit is its place among all of them."""
 
     target: ResolvedTarget
+    own: Mapping[Origin, SqlType] = field(default_factory=dict)
+    """Types of the entity key and the date where each document has its own, by `entity` and `partition`."""
 
     @cached_property
     def read(self) -> list[Column]:
@@ -45,9 +49,21 @@ class RowJudge:
                 others = [name for name in rule.rule.columns if name not in own | self._of_document]
                 if others:
                     found.append((bit, " AND ".join(f"{name} IS NOT NULL" for name in others)))
-            elif not self._is_plain_range(rule.rule, own):
+            elif not self._is_plain_range(rule.rule, own) and bit not in self._conditions:
                 found.append((bit, rule.sql))
         return found
+
+    @cached_property
+    def _conditions(self) -> dict[int, Condition]:
+        """Conditions that are judged here, by their bits."""
+        types = {c.name: c.type for c in self.read}
+        types |= {c.name: c.type for c in self.target.columns if self.own.get(c.origin) == c.type}
+        found = {
+            bit: arrow_condition(r.sql, types)
+            for bit, r in enumerate(row_rules(self.target))
+            if r.rule.kind != "not_null" and not self._is_plain_range(r.rule, {c.name for c in self.read})
+        }
+        return {bit: condition for bit, condition in found.items() if condition is not None}
 
     @cached_property
     def _of_document(self) -> set[str]:
@@ -75,8 +91,11 @@ class RowJudge:
         found = [c.name for c in self.read if c.name in named]
         return found or [c.name for c in self.read[:1] if self.computed]
 
-    def broken(self, columns: Sequence[pa.Array], rows: int) -> pa.Array:
-        """Return as bits which of its own rules each row breaks; `columns` are those read, in order."""
+    def broken(self, columns: Sequence[pa.Array], rows: int, own: Callable[[Origin], pa.Array]) -> pa.Array:
+        """Return as bits which of its own rules each row breaks.
+
+        `columns` are those read, in order; `own` gives the key (`entity`) or date (`partition`) of each row's document.
+        """
         by_name = dict(zip((c.name for c in self.read), columns, strict=True))
         bits = pa.repeat(pa.scalar(0, pa.int64()), rows)
         for bit, rule in enumerate(row_rules(self.target)):
@@ -91,7 +110,18 @@ class RowJudge:
                     bits = _with(bits, bit, pc.less(column, pa.scalar(ranged.min)))
                 if ranged.max is not None:
                     bits = _with(bits, bit, pc.greater(column, pa.scalar(ranged.max)))
+        if self._conditions and rows:
+            by_name |= {c.name: own(c.origin) for c in self._named_of_document}
+            for bit, holds in self._conditions.items():
+                bits = _with(bits, bit, pc.invert(holds(by_name)))
         return bits
+
+    @cached_property
+    def _named_of_document(self) -> list[Column]:
+        """Columns of documents that conditions name."""
+        rules = row_rules(self.target)
+        named = {name for bit in self._conditions for name in columns_of(rules[bit].sql)}
+        return [c for c in self.target.columns if c.name in named and c.origin in self.own]
 
 
 def _with(bits: pa.Array, bit: int, broken: pa.Array) -> pa.Array:

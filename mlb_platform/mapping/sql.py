@@ -24,6 +24,11 @@ def _parse(text: str) -> exp.Expression:
     return parsed
 
 
+def parse_condition(text: str) -> exp.Expression:
+    """Return an expression over one row as sqlglot reads it, not to be changed; raise ValueError if it is none."""
+    return _parse(text)
+
+
 def columns_of(text: str) -> list[str]:
     """Return the columns an expression names, each once, in order; raise ValueError if it is no expression."""
     return list(dict.fromkeys(column.name for column in _parse(text).find_all(exp.Column)))
