@@ -48,7 +48,7 @@ class Ours:
     def __init__(self, home: Path, jars: Path, **choices: Any) -> None:
         """`home` is a fresh folder, `jars` holds the Spark jars; `choices` are settings beside the home."""
         chosen = Settings(home=home, **choices)
-        settings = spark_settings(jars, home / "tmp", chosen.spark_master)
+        settings = spark_settings(jars, home / "tmp", chosen.spark_master, quick_start=True)  # as the command does
         self.platform = Platform(chosen, spark_factory=lambda: open_session(settings))
         self.mapping: ResolvedMapping = self.platform.registry.get(MAPPING)
         by_hand = {f"game.{table.name}" for table in TABLES}

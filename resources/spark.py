@@ -132,7 +132,8 @@ def spark_settings(
 ) -> dict[str, str]:
     """Return the settings of a session: local `jars`, scratch under `work`, UTC, Delta, no UI, no progress bar.
 
-    `quick_start` lets the JVM compile quickly rather than well: half the time for a short run, slower later. On two
+    `quick_start` lets the JVM compile quickly rather than well: half the time for a short run, slower later where it is
+    Spark that parses documents; where they are walked, compiling well never pays. On two
     cores the parallel collector takes a third less time than the default one, and no pauses that anyone would notice.
     `archive`: the driver's JVM takes its classes from the archive beside the jars, if there is one.
     """
