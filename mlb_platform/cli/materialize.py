@@ -27,8 +27,6 @@ DEFAULT = "game/live_game_v1"
 DATES_A_RUN = 30
 ASIDE_SHARE, ASIDE_LEAST = 0.05, 1.0
 """Payloads are looked at, and quality reports made, for this share of the time, but for so many seconds at least."""
-GAMES_FOR_A_QUICK_START = 300
-"""Beyond this Spark starts slower and runs faster, where it is Spark that parses: where documents' parts are kept."""
 
 
 @dataclass(frozen=True)
@@ -173,8 +171,6 @@ def _bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, pending
         _print_plan(pending, mapping)
         return 0
     verdicts: list[AssetCheckEvaluation] = []
-    keeps_json = any(c.type.name == "JSONB" and c.origin == "path" for t in mapping.targets for c in t.columns)
-    made.quick_start = not keeps_json or len(pending.entities) <= GAMES_FOR_A_QUICK_START
     report = _run(made, mapping, asked, pending, verdicts) if pending.entities else None
     return print_summary(made, mapping, asked, pending, report, verdicts)
 
