@@ -232,7 +232,7 @@ def _usual_times(values: Values, kind: pa.DataType, form: re.Pattern[str]) -> Ma
     """Return a column all of whose values are texts of a form and times; None where it has others."""
     try:
         texts = pa.array(values, pa.string())
-        # re2 means the same by these patterns: its \\d is a digit of ASCII
+        # re2 means the same by these patterns: its \d is a digit of ASCII
         if pc.all(pc.match_substring_regex(texts, rf"^({form.pattern})\z")).as_py() is not False:
             return Made(texts.cast(kind))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
