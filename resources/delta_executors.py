@@ -30,7 +30,8 @@ from resources.executor_rows import (
 )
 from resources.lake import find_commit
 from resources.merge import SOURCE_CAPTURED_AT, FrameBatch, MergeBatch, MergeSpec, ScopeState, StaleScope
-from resources.merge_batch import Offered, Tally
+from resources.merge_batch import Tally
+from resources.merge_offers import Offered
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

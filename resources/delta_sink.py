@@ -27,7 +27,8 @@ from resources.lake import LakeError, find_commit, lake_error, read_table, sink_
 from resources.lake_compaction import keep_few
 from resources.lake_handles import opened
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
-from resources.merge_batch import Offered, Tally, arrow_schema, checked_rows, counted_rows, rows_of, split_offered
+from resources.merge_batch import Tally, arrow_schema, checked_rows, counted_rows, rows_of
+from resources.merge_offers import Offered, split_offered
 from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
 from resources.postgres import Postgres
 

@@ -16,7 +16,6 @@ from resources.merge import FrameBatch, MergeBatch, MergeSpec, ScopeState, Stale
 from resources.merge_batch import (
     BatchFacts,
     Group,
-    Offered,
     Tally,
     check_columns,
     check_facts,
@@ -25,9 +24,8 @@ from resources.merge_batch import (
     counted_rows,
     rows_of,
     scope_values,
-    split_offered,
-    split_versions,
 )
+from resources.merge_offers import Offered, split_offered, split_versions
 from resources.merge_schema import takes_null
 from resources.sql_types import delta_type, parse_type
 

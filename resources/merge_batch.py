@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -17,7 +16,6 @@ from resources.merge import (
     MergeCounts,
     MergeResult,
     MergeSpec,
-    ScopeState,
     ScopeVersion,
     StaleScope,
 )
@@ -80,7 +78,7 @@ def _checked(spec: MergeSpec, batch: MergeBatch) -> pa.Table:
         spec,
         BatchFacts(
             rows=rows.num_rows,
-            keys=rows.select(list(spec.key)).group_by(list(spec.key)).aggregate([]).num_rows,
+            keys=grouped_rows(rows.select(list(spec.key))).num_rows,
             nulls={name: rows[name].null_count for name in strict},
             longest={name: pc.max(pc.utf8_length(rows[name])).as_py() or 0 for name in bounded if rows.num_rows},
             scopes=set(pc.unique(scope_column(spec, rows)).to_pylist()),
@@ -163,93 +161,12 @@ def _cast(spec: MergeSpec, rows: pa.Table) -> pa.Table:
     return pa.table(columns, schema=pa.schema(pa.field(c.name, arrow_type(c.sql_type)) for c in spec.columns))
 
 
-def split_stale(
-    versions: Sequence[ScopeVersion], states: Mapping[str, ScopeState], *, folds: bool = False
-) -> tuple[list[ScopeVersion], list[StaleScope]]:
-    """Part the captures offered into those to merge and those older than what was merged before.
+def grouped_rows(rows: pa.Table, counted: Sequence[tuple[object, str]] = (), *, by: Sequence[str] = ()) -> pa.Table:
+    """Return one row for each combination of values (of the columns `by`, or all), NULLs equal, and what is `counted`.
 
-    A merged capture that the one offered passes over (it breaks a rule that was not there then) does not count. Of
-    folded captures (`folds`) only the times compare: their content hash is that of a set of captures.
+    In one thread: with Arrow's own, handing work out takes longer than the work, up to a season's rows of a table.
     """
-    fresh: list[ScopeVersion] = []
-    stale: list[StaleScope] = []
-    for version in versions:
-        state = states.get(version.scope)
-        newer = state is not None and (
-            version.observed_at < state.observed_at if folds else version.as_of < state.as_of
-        )
-        if newer and state is not None and state.raw_id not in version.passed_over:
-            stale.append(StaleScope(version.scope, version.observed_at, state.observed_at))
-        else:
-            fresh.append(version)
-    return fresh, stale
-
-
-def rows_hashes(spec: MergeSpec, rows: pa.Table, scopes: Collection[str]) -> dict[str, str]:
-    """Return a BLAKE2 digest by scope of its rows as they are offered: key and business columns with their types.
-
-    Rows in another order have another digest. Empty where another scope may take rows over, whose rows tell nothing.
-    """
-    if not scopes or spec.scope not in spec.key:
-        return {}
-    kept = rows.select([c.name for c in spec.columns if not c.technical])
-    kept = kept.filter(pc.is_in(kept[spec.scope], scope_values(spec, list(scopes)))).combine_chunks()
-    order = pc.sort_indices(kept[spec.scope])
-    texts = scope_column(spec, kept).take(order).combine_chunks()
-    hashes, start = dict.fromkeys(scopes, _digest(kept.slice(0, 0))), 0
-    runs = pc.run_end_encode(texts, run_end_type=pa.int64())
-    for scope, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        # rows that are taken, unlike a slice, have nothing of others in their buffers
-        hashes[scope], start = _digest(kept.take(order.slice(start, end - start))), end
-    return hashes
-
-
-def _digest(rows: pa.Table) -> str:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    return hashlib.blake2b(memoryview(sink.getvalue()), digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True)
-class Offered:
-    """What a batch offers a sink, seen against what is merged."""
-
-    fresh: list[ScopeVersion]
-    """What is merged now, were it only by noting that it says the same."""
-    changing: list[ScopeVersion]
-    """Those of them whose rows have to be compared."""
-    stale: list[StaleScope]
-    hashes: dict[str, str]
-    """Digests of rows by scope, of scopes that were merged before."""
-
-
-def split_offered(
-    spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch, states: Mapping[str, ScopeState]
-) -> Offered:
-    """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last."""
-    return split_versions(
-        spec, batch.versions, states, lambda scopes: rows_hashes(spec, rows, scopes), compare_all=batch.compare_all
-    )
-
-
-def split_versions(
-    spec: MergeSpec,
-    versions: Sequence[ScopeVersion],
-    states: Mapping[str, ScopeState],
-    digests: Callable[[list[str]], dict[str, str]],
-    *,
-    compare_all: bool,
-) -> Offered:
-    """Part captures by what is to be done; `digests` gives the digest of a scope's rows as they are offered.
-
-    Of what was merged before, the digest is computed, so that the next capture that says the same costs no merge.
-    """
-    fresh, stale = split_stale(versions, states, folds=spec.folds)
-    hashes = digests([v.scope for v in fresh if v.scope in states])
-    unchanged = set() if compare_all else {s for s, digest in hashes.items() if digest == states[s].rows_hash}
-    changing = [v for v in fresh if v.scope not in unchanged]
-    return Offered(fresh, changing, stale, hashes)
+    return rows.group_by(list(by) or rows.column_names, use_threads=False).aggregate(list(counted))
 
 
 def rows_of(spec: MergeSpec, rows: pa.Table, scopes: Sequence[str]) -> pa.Table:
@@ -308,5 +225,5 @@ def count_groups(spec: MergeSpec, rows: pa.Table) -> dict[Group, int]:
             "partition": rows[spec.partition] if spec.partition else pa.nulls(rows.num_rows, pa.date32()),
         }
     )
-    counted = table.group_by(["scope", "partition"]).aggregate([([], "count_all")])
+    counted = grouped_rows(table, [([], "count_all")])
     return {(row["scope"], row["partition"]): row["count_all"] for row in counted.to_pylist()}

@@ -22,15 +22,14 @@ from resources.merge import (
     ScopeState,
 )
 from resources.merge_batch import (
-    Offered,
     Tally,
     arrow_schema,
     checked_rows,
     counted_rows,
     rows_of,
     scope_values,
-    split_offered,
 )
+from resources.merge_offers import Offered, split_offered
 from resources.merge_state import MergeStates, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_copy import COPY_ROWS, copy_rows

@@ -28,6 +28,7 @@ from mlb_platform.quality.avro_frames import check_raw_frame, compile_contract
 from mlb_platform.quality.findings import CastFailure, Finding
 from mlb_platform.quality.judge import Judge, collapse
 from mlb_platform.quality.rules import row_rules
+from resources.merge_batch import grouped_rows
 from resources.postgres import Postgres
 from resources.raw_frames import RawFrame
 
@@ -225,7 +226,7 @@ class Extractor:
             scopes = t.rows.column(t.target.scope).take(parents).cast(pa.string())
         raw_ids = t.rows.column(RAW_ID).take(parents)
         table = pa.table({"raw": raw_ids, "s": scopes, "c": flat.field("c"), "v": flat.field("v")})
-        grouped = table.group_by(["raw", "s", "c"]).aggregate([("v", "min"), ("v", "count")])
+        grouped = grouped_rows(table, [("v", "min"), ("v", "count")], by=["raw", "s", "c"])
         found = []
         for row in grouped.to_pylist():
             column = t.columns[row["c"]]

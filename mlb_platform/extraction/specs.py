@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from resources.merge import ColumnSpec, IndexSpec, MergeSpec, ReferenceSpec
 from resources.views import ViewSpec
 
 
+@lru_cache(512)
 def merge_spec(target: ResolvedTarget) -> MergeSpec:
     """Return the merge spec of a target: its columns, key, scope, partition, indexes and relationships."""
     return MergeSpec(

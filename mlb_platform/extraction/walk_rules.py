@@ -106,14 +106,17 @@ class RowJudge:
         for bit, ranged in self._ranges:
             column = by_name[str(ranged.column)]
             if column.null_count < len(column):
-                if ranged.min is not None:
+                lowest, highest = (float(bound.as_py()) for bound in pc.min_max(column).values())
+                if isinstance(ranged.min, int | float) and lowest < ranged.min:
                     bits = _with(bits, bit, pc.less(column, pa.scalar(ranged.min)))
-                if ranged.max is not None:
+                if isinstance(ranged.max, int | float) and highest > ranged.max:
                     bits = _with(bits, bit, pc.greater(column, pa.scalar(ranged.max)))
         if self._conditions and rows:
             by_name |= {c.name: own(c.origin) for c in self._named_of_document}
-            for bit, holds in self._conditions.items():
-                bits = _with(bits, bit, pc.invert(holds(by_name)))
+            for bit, condition in self._conditions.items():
+                holds = condition(by_name)
+                if pc.all(holds).as_py() is False:  # what is not known breaks no rule
+                    bits = _with(bits, bit, pc.invert(holds))
         return bits
 
     @cached_property
@@ -125,7 +128,5 @@ class RowJudge:
 
 
 def _with(bits: pa.Array, bit: int, broken: pa.Array) -> pa.Array:
-    if not pc.any(broken).as_py():
-        return bits
     both = pc.bit_wise_or(bits, pa.scalar(1 << bit, pa.int64()))
     return pc.if_else(pc.fill_null(broken, False), both, bits)

@@ -172,11 +172,18 @@ def _text(values: Values, kind: pa.DataType, longest: int | None) -> Made:
         made = Made(pa.array(values, kind))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         made = _mended(values, kind, {str}, plain_text)
-    if longest is not None and made.array.null_count < len(made.array):
-        lengths = pc.utf8_length(made.array)
-        if pc.max(lengths).as_py() > longest:
-            made.odd += _rows(pc.greater(lengths, longest))
+    if longest is not None and _most_bytes(made.array) > longest:
+        made.odd += _rows(pc.greater(pc.utf8_length(made.array), longest))
     return made
+
+
+def _most_bytes(texts: pa.StringArray) -> int:
+    """Return how many bytes the longest text has: it has no more characters than that."""
+    offsets = texts.buffers()[1]
+    if not len(texts) or offsets is None:
+        return 0
+    ends = np.frombuffer(offsets, np.int32, len(texts) + 1, texts.offset * 4)
+    return int((ends[1:] - ends[:-1]).max())
 
 
 def _rewriter(pattern: str, name: str) -> Callable[[str], str]:

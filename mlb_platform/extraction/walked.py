@@ -27,7 +27,7 @@ from resources.raw_frames import RawFrame, WorkReader
 from resources.sql_types import arrow_type
 
 BATCH = "batch"
-_PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
+_CODEC, _SIZE = "lz4", 8
 """Spark copies a batch five times on its way: packed, it is less than half as large, and costs no more to write."""
 
 
@@ -61,8 +61,9 @@ class WalkedJob:
     def run(self) -> tuple[list[Document], list[TableRows]]:
         """Compute, and return what each document says of itself and the rows of each table."""
         told = self._frame.toArrow()
-        batches = [batch for body in told.column(BATCH).drop_null().to_pylist() for batch in pa.ipc.open_stream(body)]
-        walked = pa.Table.from_batches(batches, self._walk.schema)
+        schema = self._walk.schema
+        batches = [_unpacked(body, schema) for body in told.column(BATCH).drop_null().to_pylist()]
+        walked = pa.Table.from_batches(batches, schema)
         names = ("raw_id", "entity", "day", "odd")
         documents = [Document(*v) for v in zip(*(walked.column(n).to_pylist() for n in names), strict=True)]
         return documents, [self._rows(n, walked, told) for n in range(len(self._tables))]
@@ -120,10 +121,7 @@ def _forget_archives() -> None:
 
 def _for_spark(walk: Walk, walked: pa.RecordBatch) -> pa.RecordBatch:
     """Return what Spark needs of each document, and with the first of them all rows as they are."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, walked.schema, options=_PACKED) as writer:
-        writer.write_batch(walked)
-    body = [sink.getvalue().to_pybytes(), *[None] * (walked.num_rows - 1)]
+    body = [_packed(walked), *[None] * (walked.num_rows - 1)]
     columns: dict[str, pa.Array] = {
         "raw_id": walked.column("raw_id"), CAPTURED_AT: walked.column("captured_at"), ENTITY: walked.column("entity"),
         PARTITION: walked.column("day"), BATCH: pa.array(body, pa.binary()),
@@ -135,3 +133,14 @@ def _for_spark(walk: Walk, walked: pa.RecordBatch) -> pa.RecordBatch:
             row = pa.StructArray.from_arrays([values[name] for name in table.judge.needed], names=table.judge.needed)
             columns[f"n{n}"] = pa.ListArray.from_arrays(lists.offsets, row)
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _packed(batch: pa.RecordBatch) -> bytes:
+    """Return a batch as bytes, without its schema: of so many columns it takes longer to write than a game's rows."""
+    body = batch.serialize()
+    return b"".join([body.size.to_bytes(_SIZE, "little"), pa.compress(body, codec=_CODEC, asbytes=True)])
+
+
+def _unpacked(body: bytes, schema: pa.Schema) -> pa.RecordBatch:
+    size = int.from_bytes(body[:_SIZE], "little")
+    return pa.ipc.read_record_batch(pa.decompress(memoryview(body)[_SIZE:], size, codec=_CODEC), schema)

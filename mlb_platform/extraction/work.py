@@ -238,9 +238,10 @@ class Work:
         return folded
 
     def write(self, batch: TableBatch) -> None:
-        """Merge one batch into every sink and add the counts, those of captures merged before included."""
-        with self._sinks_at_work() as submit:
-            self._merged(batch, submit(batch))
+        """Merge one batch into every sink, one after the other, and add the counts, those merged before included."""
+        started = time.perf_counter()
+        results = [_timed_merge(sink, batch) for sink in self.stores.sinks] if batch.batch.versions else []
+        self._count(batch, results, time.perf_counter() - started)
 
     def written(self, ahead: int = 0) -> Generator[TableBatch]:
         """Merge the batches of all tables, in their order, and yield each once it is in every sink.
@@ -280,7 +281,12 @@ class Work:
     def _merged(self, batch: TableBatch, merging: list[Merging]) -> TableBatch:
         started = time.perf_counter()
         results = [future.result() for future in merging]
-        self.report.seconds["merge"] += time.perf_counter() - started
+        self._count(batch, results, time.perf_counter() - started)
+        return batch
+
+    def _count(self, batch: TableBatch, results: Sequence[tuple[MergeResult, float]], waited: float) -> None:
+        """Add up what merging a batch into the sinks did, and the seconds that it was waited for."""
+        self.report.seconds["merge"] += waited
         for sink, (result, seconds) in zip(self.stores.sinks, results, strict=False):
             batch.report.add(sink.name, result.counts, result.by_partition)
             batch.report.stale.setdefault(sink.name, []).extend(result.stale)
@@ -296,7 +302,6 @@ class Work:
             started = time.perf_counter()
             self.stores.after_merge(self, batch)
             self.report.seconds["corrections"] += time.perf_counter() - started
-        return batch
 
     def _count_untouched(self, sink: str, batch: TableBatch) -> None:
         offered = {v.scope for v in batch.batch.versions}

@@ -17,6 +17,7 @@ class _Waiting:
     spec: MergeSpec
     versions: dict[str, ScopeVersion]
     rows: dict[str, pa.Table]
+    """The batch in which the rows of each entity are, others' too."""
 
 
 class DeltaBacklog:
@@ -31,13 +32,12 @@ class DeltaBacklog:
 
     def keep(self, spec: MergeSpec, batch: MergeBatch) -> None:
         """Take what was just merged into PostgreSQL, in the place of what was kept of these entities."""
-        parts = {v.scope: rows_of(spec, batch.rows, [v.scope]) for v in batch.versions}
         with self._lock:
             waiting = self._tables.setdefault(spec.table, _Waiting(spec, {}, {}))
             waiting.spec = spec
             for version in batch.versions:
                 waiting.versions[version.scope] = version
-                waiting.rows[version.scope] = parts[version.scope]
+                waiting.rows[version.scope] = batch.rows
 
     def tables(self) -> list[str]:
         """Return the tables for which something waits."""
@@ -58,8 +58,15 @@ class DeltaBacklog:
             )
             if waiting is None or not versions:
                 return None
-            rows = pa.concat_tables([waiting.rows[v.scope] for v in versions])
-            return waiting.spec, MergeBatch(rows, versions)
+            spec, batches = waiting.spec, list[pa.Table]()
+            scopes: dict[int, list[str]] = {}
+            for version in versions:
+                rows = waiting.rows[version.scope]
+                if id(rows) not in scopes:
+                    batches.append(rows)
+                scopes.setdefault(id(rows), []).append(version.scope)
+        rows = pa.concat_tables([rows_of(spec, b, scopes[id(b)]) for b in batches])
+        return spec, MergeBatch(rows, versions)
 
     def done(self, table: str, versions: Sequence[ScopeVersion]) -> None:
         """Forget what was merged, unless something newer came meanwhile."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-POLL_MILLISECONDS = 100
+POLL_MILLISECONDS = 50
 ROWS_A_BATCH = 500
 """Raw rows in one micro-batch; their payloads are not in it."""
 SINCE = timedelta(days=2)
@@ -33,6 +33,8 @@ _SETTINGS = {
     "spark.sql.streaming.numRecentProgressUpdates": "2",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
+    # without a checksum beside each file: for each file that it makes, Hadoop starts a process to set its mode
+    "fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
 }
 
 

@@ -69,6 +69,9 @@ class ResolvedTarget:
     relationships: tuple[Relationship, ...]
     derivation_hash: str
 
+    def __hash__(self) -> int:
+        return hash((self.config.name, self.derivation_hash))
+
     @property
     def name(self) -> str:
         """schema.table."""

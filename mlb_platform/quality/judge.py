@@ -15,6 +15,7 @@ from mlb_platform.mapping.resolve import ResolvedTarget
 from mlb_platform.mapping.sql import columns_of
 from mlb_platform.quality.findings import SAMPLES, Finding
 from mlb_platform.quality.rules import RowRule, row_rules, set_rules
+from resources.merge_batch import grouped_rows
 
 
 class JudgedRows(Protocol):
@@ -132,9 +133,8 @@ class Judge:
             return rule.kind == "reference"
         theirs = other.rows.select([self.raw_id, *rule.to_columns])
         mine = t.rows.select(columns).drop_null().rename_columns(theirs.column_names).cast(theirs.schema)
-        names = theirs.column_names
-        known = theirs.group_by(names).aggregate([])
-        return bool(pa.concat_tables([known, mine]).group_by(names).aggregate([]).num_rows == known.num_rows)
+        known = grouped_rows(theirs)
+        return bool(grouped_rows(pa.concat_tables([known, mine])).num_rows == known.num_rows)
 
     def _set_query(self, t: JudgedRows, rule: DataQualityRule) -> str | None:
         """Return SQL of the failing rows; None when the other table is not in hand."""
@@ -161,7 +161,7 @@ class Judge:
 
 def duplicate_keys(rows: pa.Table, key: Sequence[str]) -> bool:
     """Tell whether two rows share a key (NULLs count as equal)."""
-    return bool(rows.num_rows) and rows.group_by(list(key)).aggregate([]).num_rows < rows.num_rows
+    return bool(rows.num_rows) and grouped_rows(rows, by=key).num_rows < rows.num_rows
 
 
 def collapse(rows: pa.Table, key: Sequence[str]) -> tuple[pa.Table, pa.Array | None]:
@@ -170,6 +170,6 @@ def collapse(rows: pa.Table, key: Sequence[str]) -> tuple[pa.Table, pa.Array | N
         return rows, None
     names = rows.column_names
     numbered = rows.append_column("_n", pa.array(range(rows.num_rows), pa.int64()))
-    kept = numbered.group_by(names).aggregate([("_n", "min")]).column("_n_min").combine_chunks()
+    kept = grouped_rows(numbered, [("_n", "min")], by=names).column("_n_min").combine_chunks()
     kept = kept.take(pc.sort_indices(kept))
     return rows.take(kept), kept
