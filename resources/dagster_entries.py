@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 from dagster import DagsterEvent, DagsterEventType, EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster_postgres.event_log import PostgresEventLogStorage
+from sqlalchemy import Table, text
+
+from resources.dagster_serialization import serialized
 
 
 def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, message: str | None) -> EventLogEntry:
@@ -41,10 +45,48 @@ def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, mes
     )
 
 
-def insert_entries(
-    storage: PostgresEventLogStorage, connection: Any, entries: Sequence[EventLogEntry]
-) -> tuple[list[int], list[str]]:
-    """Insert entries by one statement; return their numbers, and the entries as they are stored."""
-    rows = [storage._event_to_row(entry) for entry in entries]
-    insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
-    return [int(row[0]) for row in connection.execute(insert, rows)], [str(row["event"]) for row in rows]
+def insert_entries(connection: Any, entries: Sequence[EventLogEntry]) -> tuple[list[int], list[str]]:
+    """Insert entries together; return their numbers, and the entries as they are stored."""
+    sequence = text("SELECT nextval(pg_get_serial_sequence('event_logs', 'id')) FROM generate_series(1, :wanted)")
+    ids = [int(row[0]) for row in connection.execute(sequence, {"wanted": len(entries)})]
+    texts = [serialized(entry) for entry in entries]
+    rows = []
+    for event_id, entry, told in zip(ids, entries, texts, strict=True):
+        event = entry.get_dagster_event()
+        rows.append(
+            {
+                "id": event_id,
+                "run_id": entry.run_id,
+                "event": told,
+                "dagster_event_type": event.event_type_value,
+                "timestamp": stored_time(entry),
+                "step_key": event.step_key,
+                "asset_key": event.asset_key.to_string() if event.asset_key else None,
+                "partition": event.partition,
+            }
+        )
+    copy_into(connection, SqlEventLogStorageTable, rows)
+    return ids, texts
+
+
+def stored_time(entry: EventLogEntry) -> datetime:
+    """Return the time of an entry as Dagster stores it: UTC, without saying so."""
+    return datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None)
+
+
+def copy_into(connection: Any, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Copy rows, all of the same columns, into one of Dagster's tables: to insert them takes twice as long."""
+    if not rows:
+        return
+    lines = "".join("\t".join(map(_copied, row.values())) + "\n" for row in rows)
+    names = ", ".join(f'"{name}"' for name in rows[0])
+    with connection.connection.cursor() as cursor:
+        cursor.copy_expert(f'COPY "{table.name}" ({names}) FROM STDIN', StringIO(lines))
+
+
+def _copied(value: object) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, str):
+        return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    return str(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 
 from dagster import (
     AssetCheckEvaluation,
@@ -26,12 +26,20 @@ from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.record import replace
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import select, text
 
-from resources.dagster_entries import insert_entries, log_entry
+from resources.dagster_entries import copy_into, insert_entries, log_entry, stored_time
 
 CHUNK = 250
 """Verdicts a statement."""
+_NO_LONGER_PLANNED = text("""
+DELETE FROM asset_check_executions e
+USING unnest(CAST(:asset_key AS text[]), CAST(:check_name AS text[]), CAST(:partition AS text[]))
+    AS told(asset_key, check_name, partition)
+WHERE e.run_id = :run_id AND e.execution_status = 'PLANNED'
+  AND (e.asset_key, e.check_name) = (told.asset_key, told.check_name)
+  AND e.partition IS NOT DISTINCT FROM told.partition
+""")
 
 
 def with_targets(instance: DagsterInstance, verdicts: Sequence[AssetCheckEvaluation]) -> list[AssetCheckEvaluation]:
@@ -118,20 +126,13 @@ def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLo
 
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
-    checks = AssetCheckExecutionsTable.c
     with storage._connect() as connection:
-        ids, events = insert_entries(storage, connection, entries)
+        ids, events = insert_entries(connection, entries)
         rows = [_execution(entry, event) for entry, event in zip(entries, events, strict=True)]
-        planned = [(r["asset_key"], r["check_name"], r["partition"]) for r in rows]
-        connection.execute(
-            delete(AssetCheckExecutionsTable).where(
-                checks.run_id == entries[0].run_id,
-                checks.execution_status == "PLANNED",
-                tuple_(checks.asset_key, checks.check_name, checks.partition).in_(planned),
-            )
-        )
+        told = {name: [row[name] for row in rows] for name in ("asset_key", "check_name", "partition")}
+        connection.execute(_NO_LONGER_PLANNED, {"run_id": entries[0].run_id, **told})
         found = [{**row, "evaluation_event_storage_id": event_id} for row, event_id in zip(rows, ids, strict=True)]
-        connection.execute(AssetCheckExecutionsTable.insert(), found)
+        copy_into(connection, AssetCheckExecutionsTable, found)
 
 
 def _execution(entry: EventLogEntry, event: str) -> dict[str, object]:
@@ -146,5 +147,5 @@ def _execution(entry: EventLogEntry, event: str) -> dict[str, object]:
         "materialization_event_storage_id": target.storage_id if target else None,
         "execution_status": "SUCCEEDED" if verdict.passed else "FAILED",
         "evaluation_event": event,
-        "evaluation_event_timestamp": datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None),
+        "evaluation_event_timestamp": stored_time(entry),
     }

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Self
 
-from dagster import AssetMaterialization, AssetObservation, DagsterEvent, DagsterEventType, DagsterInstance
+from dagster import (
+    AssetMaterialization,
+    AssetObservation,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    EventLogRecord,
+)
 from dagster._core.events import AssetObservationData, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.execution.context.system import StepExecutionContext
@@ -19,6 +27,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from sqlalchemy.dialects.postgresql import insert
 
 from resources.dagster_entries import insert_entries, log_entry
+from resources.dagster_serialization import serialized
 
 Told = AssetMaterialization | AssetObservation
 EVERY = 1.0
@@ -70,7 +79,7 @@ class MaterializationLog:
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
     with storage._connect() as connection:
-        ids, _ = insert_entries(storage, connection, entries)
+        ids, _ = insert_entries(connection, entries)
     latest: dict[tuple[str, str], tuple[EventLogEntry, int]] = {}
     for entry, event_id in zip(entries, ids, strict=True):
         event = entry.get_dagster_event()
@@ -81,10 +90,19 @@ def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -
         for kind in sorted({kind for kind, _ in latest}):
             # the same order everywhere: two runs that write some assets both do not wait for each other
             rows = [
-                {"asset_key": key, **storage._get_asset_entry_values(*latest[kind, key], True)}
+                {"asset_key": key, **_asset_values(*latest[kind, key])}
                 for of_kind, key in sorted(latest)
                 if of_kind == kind
             ]
             upsert = insert(AssetKeyTable).values(rows)
             updated = {name: upsert.excluded[name] for name in rows[0] if name != "asset_key"}
             connection.execute(upsert.on_conflict_do_update(index_elements=[AssetKeyTable.c.asset_key], set_=updated))
+
+
+def _asset_values(entry: EventLogEntry, event_id: int) -> dict[str, object]:
+    """Return what the table of assets has to say of the latest event of one, as Dagster says it."""
+    values: dict[str, object] = {"last_materialization_timestamp": datetime.fromtimestamp(entry.timestamp, UTC)}
+    if entry.get_dagster_event().is_step_materialization:
+        record = EventLogRecord(storage_id=event_id, event_log_entry=entry)
+        values |= {"last_materialization": serialized(record), "last_run_id": entry.run_id}
+    return values
