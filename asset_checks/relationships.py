@@ -141,10 +141,11 @@ def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[d
     scopes = _scopes(connection, {q.target.name for q in asked}, days)
     names = {table: f"scopes_{n}" for n, table in enumerate(scopes)}
     values = {"days": list(days), **{name: scopes[table] for table, name in names.items()}}
-    within = [
-        _within(q.target, names.get(q.target.name), len(scopes.get(q.target.name, ())) > MANY_ENTITIES) for q in asked
+    few = {table: name for table, name in names.items() if len(scopes[table]) <= MANY_ENTITIES}
+    within = [_within(q.target, names.get(q.target.name), q.target.name not in few) for q in asked]
+    parts = [
+        _grouped(n, q, part, few.get(q.target.name)) for n, (q, part) in enumerate(zip(asked, within, strict=True))
     ]
-    parts = [_grouped(n, q, part) for n, (q, part) in enumerate(zip(asked, within, strict=True))]
     found: list[dict[date | None, dict[str, dict[str, int]]]] = [defaultdict(lambda: defaultdict(dict)) for _ in asked]
     for n, when, entity, value, rows in connection.execute(sql.SQL(" UNION ALL ").join(parts), values):
         if entity is None:
@@ -195,14 +196,18 @@ def _keep_settled(
         question.by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in orphans)
 
 
-def _grouped(number: int, question: _Question, within: sql.Composable) -> sql.Composable:
-    """Return what gives (number, date, entity, value, rows): by date what was looked at, then each orphan."""
+def _grouped(number: int, question: _Question, within: sql.Composable, scopes: str | None) -> sql.Composable:
+    """Return what gives (number, date, entity, value, rows): by date what was looked at, then each orphan.
+
+    Where rows name others of their own entity, only those are read.
+    """
     target, relationship = question.target, question.relationship
     values = [sql.Identifier("t", name) for name in relationship.from_fields]
-    same = sql.SQL(" AND ").join(
-        sql.SQL("p.{} = {}").format(sql.Identifier(theirs), mine)
-        for theirs, mine in zip(relationship.to_fields, values, strict=True)
-    )
+    named_by = dict(zip(relationship.from_fields, relationship.to_fields, strict=True))
+    pairs = [sql.SQL("p.{} = {}").format(sql.Identifier(named_by[n]), sql.Identifier("t", n)) for n in named_by]
+    if scopes and target.partition and target.scope in named_by:
+        pairs.append(_of_scopes(target, sql.Identifier("p", named_by[target.scope]), scopes))
+    same = sql.SQL(" AND ").join(pairs)
     aliases = [sql.Identifier(f"value_{n}") for n in range(len(values))]
     named = [sql.SQL("{} AS {}").format(value, alias) for value, alias in zip(values, aliases, strict=True)]
     return sql.SQL(
@@ -239,11 +244,12 @@ def _within(target: ResolvedTarget, scopes: str | None, many: bool) -> sql.Compo
         return sql.SQL("false")
     if many:
         return dated
+    return sql.SQL("{} AND {}").format(dated, _of_scopes(target, sql.Identifier("t", target.scope), scopes))
+
+
+def _of_scopes(target: ResolvedTarget, column: sql.Composable, scopes: str) -> sql.Composable:
     kind = sql.SQL(str(target.by_name[target.scope].type))
-    of_scopes = sql.SQL("t.{} = ANY(({}::text[])::{}[])").format(
-        sql.Identifier(target.scope), sql.Placeholder(scopes), kind
-    )
-    return sql.SQL("{} AND {}").format(dated, of_scopes)
+    return sql.SQL("{} = ANY(({}::text[])::{}[])").format(column, sql.Placeholder(scopes), kind)
 
 
 def _scopes(connection: Connection, tables: Collection[str], days: Sequence[date]) -> dict[str, list[str]]:

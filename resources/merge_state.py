@@ -143,8 +143,8 @@ def _iso(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
 
 
-def _jsonb(records: Sequence[dict[str, Any]]) -> Jsonb:
-    return Jsonb(records, dumps=orjson.dumps)  # thousands of records a run
+def _jsonb(records: Sequence[StateRecord | dict[str, Any]]) -> Jsonb:
+    return Jsonb(records, dumps=orjson.dumps)  # thousands of records a run, and orjson knows dataclasses
 
 
 class MergeStates:
@@ -197,10 +197,9 @@ class MergeStates:
         With `version`, the table's that holds the rows, each merge is remembered in merge_history too.
         """
         if records:
-            values = [record if isinstance(record, dict) else vars(record) for record in records]
             query = _SAVE if version is None else f"WITH saved AS ({_SAVE} RETURNING s.*) {REMEMBER}"
             connection.execute(
-                query.encode(), {"sink": sink, "table": table, "records": _jsonb(values), "version": version}
+                query.encode(), {"sink": sink, "table": table, "records": _jsonb(records), "version": version}
             )
 
     def lagging(self, connection: Connection, table: str, sink: str, since: timedelta) -> set[str]:
@@ -225,7 +224,7 @@ class MergeStates:
         connection.execute(
             "INSERT INTO quality.merge_intents (batch_id, sink, table_name, version_before, scopes, states) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
-            (batch_id, sink, table, version_before, [r.scope for r in records], _jsonb([vars(r) for r in records])),
+            (batch_id, sink, table, version_before, [r.scope for r in records], _jsonb(records)),
         )
 
     def intents(

@@ -229,11 +229,10 @@ def _short(name: str) -> str:
 
 
 def _wanted_indexes(spec: MergeSpec) -> dict[str, IndexSpec]:
-    """Name the spec's indexes, and one on the scope where the key does not begin with it."""
+    """Name the spec's indexes, and one on the scope and the partition each, where no other begins with it."""
     wanted = list(spec.indexes)
     leading = {spec.key[0], *(index.columns[0] for index in wanted if index.method == "btree")}
-    if spec.scope not in leading:
-        wanted.append(IndexSpec((spec.scope,)))
+    wanted += [IndexSpec((name,)) for name in (spec.scope, spec.partition) if name and name not in leading]
     names = {}
     for index in wanted:
         kind = "" if index.method == "btree" else f"_{index.method}"

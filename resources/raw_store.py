@@ -291,10 +291,11 @@ class RawStore:
         return row is not None and bool(row[0])
 
     def ages(self, raw_table: str, raw_ids: Sequence[int]) -> dict[int, float]:
-        """Return how many seconds ago rows were stored, by the database's clock."""
-        query = sql.SQL(
-            "SELECT raw_id, extract(epoch FROM clock_timestamp() - ingested_at)::float8 FROM {} WHERE raw_id = ANY(%s)"
-        ).format(table_name(raw_table))
+        """Return how many seconds ago rows were committed, by the database's clock.
+
+        Of a server that keeps no times of commits (`track_commit_timestamp` is off), since they were written.
+        """
+        query = sql.SQL(_AGES).format(table_name(raw_table))
         with self.postgres.transaction() as connection:
             return dict(connection.execute(query, [list(raw_ids)]).fetchall())
 
@@ -428,3 +429,10 @@ SELECT ingest_xid::text, raw_id FROM {table}
 WHERE ingested_at < clock_timestamp() - %(age)s AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY ingest_xid DESC, raw_id DESC LIMIT 1
 """)
+
+_AGES = """
+SELECT raw_id, extract(epoch FROM clock_timestamp() - coalesce(
+    CASE WHEN current_setting('track_commit_timestamp')::bool THEN pg_xact_commit_timestamp(xid(ingest_xid)) END,
+    ingested_at))::float8
+FROM {} WHERE raw_id = ANY(%s)
+"""

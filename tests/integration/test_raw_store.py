@@ -134,6 +134,21 @@ def test_the_cursor_skips_nothing_that_commits_out_of_order(store: RawStore, dat
     assert store.rows_after(TABLE, cursor, 10) == ([], cursor)
 
 
+def test_rows_are_as_old_as_their_commit(store: RawStore, database: Postgres) -> None:
+    """A row that was written long before it was committed could be seen by nobody meanwhile."""
+    store.ensure(TABLE)
+    with psycopg.connect(database.url) as slow:
+        (raw_id,) = slow.execute(
+            f"INSERT INTO {TABLE} (entity_key, endpoint, method, captured_at, content_hash, data) "
+            "VALUES ('1', 'game', 'live_game_v1', now(), 'x', '{}') RETURNING raw_id"
+        ).fetchone() or (0,)
+        time.sleep(0.6)
+        begun = time.monotonic()
+        slow.commit()
+    age = store.ages(TABLE, [raw_id])[raw_id]
+    assert 0 <= age <= time.monotonic() - begun < 0.6
+
+
 def test_the_cursor_pages_within_one_transaction(store: RawStore) -> None:
     store.insert_many(TABLE, [capture(str(n)) for n in range(7)])
     seen, cursor = [], None
