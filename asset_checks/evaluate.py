@@ -61,11 +61,9 @@ def evaluate(
         relating = other.submit(
             read_settled_relationships, stores, mappings or {mapping.name: mapping}, related, dates, known
         )
-        records = read_records(stores, mapping, tables, dates)
         scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
         with stores.postgres.scope_locks(mapping.name, scopes):
-            if PARITY in names:  # again: what was merged until the locks were given
-                records = read_records(stores, mapping, tables, dates)
+            records = read_records(stores, mapping, tables, dates)
             targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
             counted = count_tables(stores, lake, targets, dates) if targets else {}
         for target in (mapping.by_name[t] for t in tables):

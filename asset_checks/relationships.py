@@ -21,7 +21,7 @@ from resources.postgres import Connection
 
 SAMPLES = 5
 MANY_ENTITIES = 2_000
-"""From so many entities on, reading a whole table is no slower than looking them up."""
+"""From so many entities on, reading a whole named table is no slower than looking them up."""
 
 
 @dataclass(frozen=True)
@@ -137,28 +137,32 @@ def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationshi
 
 
 def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[date]) -> None:
-    """Answer all questions by one statement, and those about known orphans by one each."""
+    """Count by one statement, each table read once; then name the orphans where there are any."""
     scopes = _scopes(connection, {q.target.name for q in asked}, days)
-    names = {table: f"scopes_{n}" for n, table in enumerate(scopes)}
+    names = {table: f"scopes_{n}" for n, table in enumerate(scopes) if len(scopes[table]) <= MANY_ENTITIES}
     values = {"days": list(days), **{name: scopes[table] for table, name in names.items()}}
-    few = {table: name for table, name in names.items() if len(scopes[table]) <= MANY_ENTITIES}
-    within = [_within(q.target, names.get(q.target.name), q.target.name not in few) for q in asked]
-    parts = [
-        _grouped(n, q, part, few.get(q.target.name)) for n, (q, part) in enumerate(zip(asked, within, strict=True))
-    ]
-    found: list[dict[date | None, dict[str, dict[str, int]]]] = [defaultdict(lambda: defaultdict(dict)) for _ in asked]
-    for n, when, entity, value, rows in connection.execute(sql.SQL(" UNION ALL ").join(parts), values):
-        if entity is None:
-            asked[n].by_date[when].checked += rows
-        else:
-            found[n][when][entity][value] = rows
-    for question, part, orphans in zip(asked, within, found, strict=True):
+    conditions = [_conditions(q, names.get(q.target.name)) for q in asked]
+    of_tables: dict[str, list[int]] = defaultdict(list)
+    for n, question in enumerate(asked):
+        of_tables[question.target.name].append(n)
+    counting = [_counted(asked[ns[0]].target, {n: conditions[n] for n in ns}) for ns in of_tables.values()]
+    found: dict[int, dict[date | None, dict[str, dict[str, int]]]] = {}
+    for when, counts in connection.execute(sql.SQL(" UNION ALL ").join(counting), values):
+        for n, checked, orphans in counts:
+            asked[n].by_date[when].checked += checked
+            if orphans:
+                found[n] = defaultdict(lambda: defaultdict(dict))
+    for n, orphans in found.items():
+        for when, entity, value, rows in connection.execute(_named(asked[n], conditions[n]), values):
+            orphans[when][entity][value] = rows
+    for n, question in enumerate(asked):
+        orphans = found.get(n, {})
         _keep(question, orphans)
         entities = {entity for entity, _ in question.reasons}
         if question.target.partition:
             entities &= {*scopes.get(question.target.name, ())}
         if entities:
-            _keep_settled(connection, question, part, {**values, "entities": sorted(entities)}, orphans)
+            _keep_settled(connection, question, {**values, "entities": sorted(entities)}, orphans)
 
 
 def _keep(question: _Question, found: Mapping[date | None, Mapping[str, Mapping[str, int]]]) -> None:
@@ -176,7 +180,6 @@ def _keep(question: _Question, found: Mapping[date | None, Mapping[str, Mapping[
 def _keep_settled(
     connection: Connection,
     question: _Question,
-    within: sql.Composable,
     values: Mapping[str, Any],
     found: Mapping[date | None, Mapping[str, Mapping[str, int]]],
 ) -> None:
@@ -188,7 +191,7 @@ def _keep_settled(
         day=_day(target),
         scope=sql.Identifier(target.scope),
         table=sql.Identifier(*target.name.split(".")),
-        within=within,
+        within=_within(target),
         entities=sql.Placeholder("entities"),
     )
     for when, entity in connection.execute(query, values).fetchall():
@@ -196,38 +199,61 @@ def _keep_settled(
         question.by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in orphans)
 
 
-def _grouped(number: int, question: _Question, within: sql.Composable, scopes: str | None) -> sql.Composable:
-    """Return what gives (number, date, entity, value, rows): by date what was looked at, then each orphan.
+@dataclass(frozen=True)
+class _Conditions:
+    """Of a row `t`: whether it names another, and whether that is not there."""
 
-    Where rows name others of their own entity, only those are read.
-    """
+    given: sql.Composable
+    orphan: sql.Composable
+
+
+def _conditions(question: _Question, scopes: str | None) -> _Conditions:
+    """Return the conditions; where rows name others of their own entity, only those of `scopes` are read."""
     target, relationship = question.target, question.relationship
-    values = [sql.Identifier("t", name) for name in relationship.from_fields]
     named_by = dict(zip(relationship.from_fields, relationship.to_fields, strict=True))
-    pairs = [sql.SQL("p.{} = {}").format(sql.Identifier(named_by[n]), sql.Identifier("t", n)) for n in named_by]
+    pairs = [sql.SQL("p.{} = t.{}").format(sql.Identifier(theirs), sql.Identifier(n)) for n, theirs in named_by.items()]
     if scopes and target.partition and target.scope in named_by:
-        pairs.append(_of_scopes(target, sql.Identifier("p", named_by[target.scope]), scopes))
-    same = sql.SQL(" AND ").join(pairs)
-    aliases = [sql.Identifier(f"value_{n}") for n in range(len(values))]
-    named = [sql.SQL("{} AS {}").format(value, alias) for value, alias in zip(values, aliases, strict=True)]
+        kind = sql.SQL(str(target.by_name[target.scope].type))
+        theirs, wanted = sql.Identifier(named_by[target.scope]), sql.Placeholder(scopes)
+        pairs.append(sql.SQL("p.{} = ANY(({}::text[])::{}[])").format(theirs, wanted, kind))
+    other = sql.Identifier(*relationship.to_table.split("."))
+    return _Conditions(
+        sql.SQL(" AND ").join(sql.SQL("t.{} IS NOT NULL").format(sql.Identifier(name)) for name in named_by),
+        sql.SQL("NOT EXISTS (SELECT FROM {} p WHERE {})").format(other, sql.SQL(" AND ").join(pairs)),
+    )
+
+
+def _counted(target: ResolvedTarget, conditions: Mapping[int, _Conditions]) -> sql.Composable:
+    """Return what gives, by date, (number, rows that name another, orphans among them) of each question to a table."""
+    counts = [
+        sql.SQL(
+            "ARRAY[{number}, count(*) FILTER (WHERE {given}), count(*) FILTER (WHERE {given} AND {orphan})]"
+        ).format(number=sql.Literal(number), given=c.given, orphan=c.orphan)
+        for number, c in conditions.items()
+    ]
+    return sql.SQL("(SELECT {day}, ARRAY[{counts}] FROM {table} t WHERE {within} GROUP BY {day})").format(
+        day=_day(target),
+        counts=sql.SQL(", ").join(counts),
+        table=sql.Identifier(*target.name.split(".")),
+        within=_within(target),
+    )
+
+
+def _named(question: _Question, conditions: _Conditions) -> sql.Composable:
+    """Return what gives the orphans: date, entity, the value that names nothing, and how many rows do."""
+    target = question.target
+    values = sql.SQL(", ").join(sql.Identifier("t", name) for name in question.relationship.from_fields)
     return sql.SQL(
-        "(WITH named AS (SELECT {day} AS day, t.{scope}::text AS entity, {named}, count(*) AS rows, "
-        "NOT EXISTS (SELECT FROM {other} p WHERE {same}) AS orphan FROM {table} t WHERE {within} AND {given} "
-        "GROUP BY {day}, t.{scope}, {values}) "
-        "SELECT {number}, day, NULL, NULL, sum(rows)::bigint FROM named GROUP BY day UNION ALL "
-        "SELECT {number}, day, entity, concat_ws(', ', {aliases}), rows FROM named WHERE orphan)"
+        "SELECT {day}, t.{scope}::text, concat_ws(', ', {values}), count(*) FROM {table} t "
+        "WHERE {within} AND {given} AND {orphan} GROUP BY {day}, t.{scope}, {values}"
     ).format(
-        number=sql.Literal(number),
         day=_day(target),
         scope=sql.Identifier(target.scope),
-        named=sql.SQL(", ").join(named),
-        values=sql.SQL(", ").join(values),
-        aliases=sql.SQL(", ").join(aliases),
-        other=sql.Identifier(*relationship.to_table.split(".")),
-        same=same,
+        values=values,
         table=sql.Identifier(*target.name.split(".")),
-        within=within,
-        given=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(value) for value in values),
+        within=_within(target),
+        given=conditions.given,
+        orphan=conditions.orphan,
     )
 
 
@@ -235,21 +261,11 @@ def _day(target: ResolvedTarget) -> sql.Composable:
     return sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
 
 
-def _within(target: ResolvedTarget, scopes: str | None, many: bool) -> sql.Composable:
-    """Return what keeps to the dates, and to the entities merged under them: keys begin with those, not with a date."""
+def _within(target: ResolvedTarget) -> sql.Composable:
+    """Return what keeps to the dates, by which tables are indexed."""
     if not target.partition:
         return sql.SQL("true")
-    dated = sql.SQL("{} = ANY({}::date[])").format(_day(target), sql.Placeholder("days"))
-    if scopes is None:
-        return sql.SQL("false")
-    if many:
-        return dated
-    return sql.SQL("{} AND {}").format(dated, _of_scopes(target, sql.Identifier("t", target.scope), scopes))
-
-
-def _of_scopes(target: ResolvedTarget, column: sql.Composable, scopes: str) -> sql.Composable:
-    kind = sql.SQL(str(target.by_name[target.scope].type))
-    return sql.SQL("{} = ANY(({}::text[])::{}[])").format(column, sql.Placeholder(scopes), kind)
+    return sql.SQL("{} = ANY({}::date[])").format(_day(target), sql.Placeholder("days"))
 
 
 def _scopes(connection: Connection, tables: Collection[str], days: Sequence[date]) -> dict[str, list[str]]:

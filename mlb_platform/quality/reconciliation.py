@@ -155,6 +155,8 @@ def reconcile_in(
     # The planner cannot estimate what the facts hold: loops over them would be quadratic.
     connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute("SET LOCAL jit = off")
+    # differences are few: all that is compared would be sorted for them
+    connection.execute("SET LOCAL enable_presorted_aggregate = off")
     there: dict[str, bool] = {}
     chosen = _games(connection, dates, games, dated_by, there)
     for rule in rules:

@@ -103,12 +103,11 @@ HALF_INNINGS = _rule(f"""
                lag(away_score, 1, 0) OVER game AS away_before, lag(home_score, 1, 0) OVER game AS home_before
         FROM played WINDOW game AS (PARTITION BY game_pk ORDER BY at_bat_index)),
     halves AS (
-        SELECT l.*, 2 * inning + (half_inning = 'bottom')::int AS number, count(o.game_pk) AS put_outs
+        SELECT l.*, 2 * inning + (half_inning = 'bottom')::int AS number, coalesce(o.n, 0) AS put_outs
         FROM (SELECT game_pk, inning, half_inning, at_bat_index, half_outs, away_score, home_score, away_before,
                      home_before FROM last WHERE from_end = 1) l
-        LEFT JOIN put_out o USING (game_pk, inning, half_inning)
-        GROUP BY l.game_pk, inning, half_inning, l.at_bat_index, half_outs, away_score, home_score, away_before,
-                 home_before),
+        LEFT JOIN (SELECT game_pk, inning, half_inning, count(*) AS n FROM put_out GROUP BY 1, 2, 3) o
+             USING (game_pk, inning, half_inning)),
     ordered AS (
         SELECT h.*, g.complete, g.cut_short, lag(number, 1, 1) OVER game + 1 AS due,
                lead(number) OVER game IS NULL AS is_last
