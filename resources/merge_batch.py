@@ -53,17 +53,18 @@ def checked_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> pa.Table:
     that takes none, a text longer than its column, two rows with one key, a row of a scope that has no version; and for
     rows that are in Spark.
     """
-    given = _in_hand(spec, batch)
+    given = in_hand(spec, batch)
     return given.shared.once("checked", spec, lambda: _checked(spec, given))
 
 
 def counted_rows(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> dict[Group, int]:
     """Count the batch's rows by scope and partition date; raise PlatformError as `checked_rows` does."""
-    given = _in_hand(spec, batch)
+    given = in_hand(spec, batch)
     return given.shared.once("counted", spec, lambda: count_groups(spec, checked_rows(spec, given)))
 
 
-def _in_hand(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeBatch:
+def in_hand(spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeBatch:
+    """Return a batch whose rows are in this process; raise PlatformError for one whose rows are in Spark."""
     if isinstance(batch, FrameBatch):
         raise PlatformError(f"{spec.table}: rows in Spark are merged by executors: set MLB_MERGE_ENGINE=executors")
     return batch

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from resources.merge import FrameBatch, MergeBatch, MergeSpec, ScopeState, ScopeVersion, StaleScope
+from resources.merge_batch import in_hand
 from resources.rows_digest import rows_hashes
 
 
@@ -28,9 +29,17 @@ def split_offered(
     spec: MergeSpec, rows: pa.Table, batch: MergeBatch | FrameBatch, states: Mapping[str, ScopeState]
 ) -> Offered:
     """Part the batch's captures by what is to be done; `rows` are its checked rows, `states` what was merged last."""
-    return split_versions(
-        spec, batch.versions, states, lambda scopes: rows_hashes(spec, rows, scopes), compare_all=batch.compare_all
-    )
+    given = in_hand(spec, batch)
+
+    def digests(scopes: list[str]) -> dict[str, str]:
+        if not scopes:
+            return {}
+        every = given.shared.once(
+            "digests", spec, lambda: rows_hashes(spec, rows, [version.scope for version in given.versions])
+        )
+        return {scope: every[scope] for scope in scopes if scope in every}
+
+    return split_versions(spec, given.versions, states, digests, compare_all=given.compare_all)
 
 
 def split_versions(
