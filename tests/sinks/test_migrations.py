@@ -207,6 +207,20 @@ def test_postgres_tables_have_comments_keys_indexes_and_references(database: Pos
         sink.prepare(dataclasses.replace(child, indexes=(IndexSpec(("number",), "gin"),)))
 
 
+def test_a_table_that_was_there_gets_an_index_on_its_date(database: Postgres) -> None:
+    """Whoever asks for dates, the checks first, reads those and no others; where the key begins with it, it has one."""
+    undated = base()
+    dated = dataclasses.replace(undated, columns=(*undated.columns, ColumnSpec("day", "DATE")), partition="day")
+    found = "SELECT indexdef FROM pg_indexes WHERE schemaname || '.' || tablename = %s AND indexdef LIKE '%%(day)'"
+    for spec, indexes in ((undated, 0), (dated, 1)):
+        sink = PostgresSink(database)
+        sink.prepare(spec)
+        assert len(_catalog(database, found, spec.table)) == indexes
+    leading = dataclasses.replace(dated, table=f"{dated.table}_by_day", key=("day", *dated.key))
+    PostgresSink(database).prepare(leading)
+    assert not _catalog(database, found, leading.table)
+
+
 def test_a_reference_is_made_once_the_table_it_names_is_there_whoever_made_it(database: Postgres) -> None:
     sink, parent = PostgresSink(database), base()
     child = dataclasses.replace(base(), references=(ReferenceSpec(("number",), parent.table, ("id",)),))
