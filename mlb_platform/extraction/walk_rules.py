@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 
 import pyarrow as pa
@@ -106,7 +107,7 @@ class RowJudge:
         for bit, ranged in self._ranges:
             column = by_name[str(ranged.column)]
             if column.null_count < len(column):
-                lowest, highest = (float(bound.as_py()) for bound in pc.min_max(column).values())
+                lowest, highest = (_comparable(bound.as_py()) for bound in pc.min_max(column).values())
                 if isinstance(ranged.min, int | float) and lowest < ranged.min:
                     bits = _with(bits, bit, pc.less(column, pa.scalar(ranged.min)))
                 if isinstance(ranged.max, int | float) and highest > ranged.max:
@@ -125,6 +126,11 @@ class RowJudge:
         rules = row_rules(self.target)
         named = {name for bit in self._conditions for name in columns_of(rules[bit].sql)}
         return [c for c in self.target.columns if c.name in named and c.origin in self.own]
+
+
+def _comparable(value: int | float | Decimal) -> int | float:
+    """Return a number as Arrow compares it with a bound of JSON's: of a NUMERIC its nearest float."""
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _with(bits: pa.Array, bit: int, broken: pa.Array) -> pa.Array:
