@@ -157,14 +157,16 @@ class DeltaSink:
     ) -> MergeResult:
         with self._plain_errors(spec), rows as offering:
             self._states.ensure()
-            return self._retried(spec, lambda: self._merge(spec, offering, [v.scope for v in batch.versions]))
+            return self._retried(spec, lambda: self._merge(spec, offering, batch))
 
-    def _merge(self, spec: MergeSpec, rows: _Rows, scopes: list[str]) -> MergeResult:
+    def _merge(self, spec: MergeSpec, rows: _Rows, batch: MergeBatch | FrameBatch) -> MergeResult:
         with self._open(spec) as table:
-            return self._merge_into(table, spec, rows, scopes)
+            return self._merge_into(table, spec, rows, batch)
 
-    def _merge_into(self, table: DeltaTable, spec: MergeSpec, rows: _Rows, scopes: list[str]) -> MergeResult:
-        known = self._settled(table, spec, scopes)
+    def _merge_into(
+        self, table: DeltaTable, spec: MergeSpec, rows: _Rows, batch: MergeBatch | FrameBatch
+    ) -> MergeResult:
+        known = self._settled(table, spec, [v.scope for v in batch.versions])
         offered = rows.split(known)
         tally = rows.tally(offered.stale)
         if offered.fresh:
@@ -173,13 +175,17 @@ class DeltaSink:
             records = state_records(spec, offered.fresh, tally.by_scope(), offered.hashes)
             if difference is None:
                 with self._postgres.transaction() as connection:
-                    self._states.save(connection, sink_id(table), spec.table, records, version=table.version())
+                    self._states.save(
+                        connection, sink_id(table), spec.table, records, version=table.version(), first=batch.first
+                    )
             else:
-                self._commit(table, spec, difference, records)
+                self._commit(table, spec, difference, records, first=batch.first)
                 keep_few(table)
         return tally.result(offered.stale)
 
-    def _commit(self, table: DeltaTable, spec: MergeSpec, difference: Difference, records: list[StateRecord]) -> None:
+    def _commit(
+        self, table: DeltaTable, spec: MergeSpec, difference: Difference, records: list[StateRecord], *, first: bool
+    ) -> None:
         sink, batch_id = sink_id(table), uuid.uuid4()
         with self._postgres.transaction() as connection:
             self._states.open_intent(connection, sink, spec.table, batch_id, table.version(), records)
@@ -191,7 +197,7 @@ class DeltaSink:
             raise
         with self._postgres.transaction() as connection:
             if applied == difference.expected:
-                self._states.save(connection, sink, spec.table, records, version=applied.version)
+                self._states.save(connection, sink, spec.table, records, version=applied.version, first=first)
             self._states.close_intent(connection, batch_id)
         if applied != difference.expected:
             raise LakeError(

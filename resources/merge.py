@@ -173,6 +173,8 @@ class MergeBatch:
     versions: Sequence[ScopeVersion]
     compare_all: bool = False
     """Compare with the table also the rows of scopes that are offered just as they were merged last."""
+    first: bool = False
+    """Its captures are the first and only ones of their scopes: merging them corrects nothing."""
     shared: Shared = field(default_factory=lambda: Shared(), compare=False, repr=False)
     """What several sinks work out of these rows, worked out once."""
 
@@ -187,6 +189,7 @@ class FrameBatch:
     rows: DataFrame
     versions: Sequence[ScopeVersion]
     compare_all: bool = False
+    first: bool = False
 
 
 @dataclass

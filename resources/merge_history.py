@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -51,8 +51,9 @@ INSERT INTO quality.merge_history AS h (sink, table_name, scope, version, change
                                         derivation_hash, partition_date, rows, unexamined)
 SELECT s.sink, s.table_name, s.scope, %(version)s, c.changed, s.raw_id, s.observed_at, s.content_hash,
        s.derivation_hash, s.partition_date, s.rows,
-       c.changed OR NOT EXISTS (SELECT FROM quality.merge_history p
-                                WHERE (p.sink, p.table_name, p.scope) = (s.sink, s.table_name, s.scope))
+       NOT %(first)s
+       AND (c.changed OR NOT EXISTS (SELECT FROM quality.merge_history p
+                                     WHERE (p.sink, p.table_name, p.scope) = (s.sink, s.table_name, s.scope)))
 FROM saved s CROSS JOIN LATERAL (
     SELECT coalesce(sum(value::bigint), 0) > 0 AS changed FROM jsonb_each_text(s.counts)
     WHERE key IN ('inserted', 'updated', 'deleted')) c
@@ -186,12 +187,4 @@ def examined(connection: Connection, entries: Iterable[MergeEntry]) -> None:
     connection.execute(
         "UPDATE quality.merge_history SET unexamined = false WHERE seq = ANY(%s) AND unexamined",
         ([e.seq for e in entries],),
-    )
-
-
-def examined_first(connection: Connection, table: str, scopes: Sequence[str]) -> None:
-    """Note that all merges of some scopes into a table were looked at, those into lakes that are gone too."""
-    connection.execute(
-        "UPDATE quality.merge_history SET unexamined = false WHERE table_name = %s AND scope = ANY(%s) AND unexamined",
-        (table, list(scopes)),
     )

@@ -191,15 +191,18 @@ class MergeStates:
         records: Sequence[StateRecord | dict[str, Any]],
         *,
         version: int | None = None,
+        first: bool = False,
     ) -> None:
         """Write states; one that is older than what is there is left out.
 
-        With `version`, the table's that holds the rows, each merge is remembered in merge_history too.
+        With `version`, the table's that holds the rows, each merge is remembered in merge_history too; where the
+        captures are the `first` ones, as one in which there is nothing to look for.
         """
         if records:
             query = _SAVE if version is None else f"WITH saved AS ({_SAVE} RETURNING s.*) {REMEMBER}"
             connection.execute(
-                query.encode(), {"sink": sink, "table": table, "records": _jsonb(records), "version": version}
+                query.encode(),
+                {"sink": sink, "table": table, "records": _jsonb(records), "version": version, "first": first},
             )
 
     def lagging(self, connection: Connection, table: str, sink: str, since: timedelta) -> set[str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from resources.postgres import Connection, Postgres, lock_key
 
 
 def table_exists(connection: Connection, table: str) -> bool:
     """Return whether there is a table or view `schema.table`."""
-    found = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
-    return bool(found and found[0])
+    return bool(tables_there(connection, [table]))
+
+
+def tables_there(connection: Connection, tables: Iterable[str]) -> set[str]:
+    """Return those of the tables and views `schema.table` that are there."""
+    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
+    return {str(row[0]) for row in connection.execute(query, (list(tables),))}
 
 
 def column_exists(connection: Connection, table: str, column: str) -> bool:

@@ -20,6 +20,10 @@ from resources.errors import PlatformError
 
 MINIMUM_VERSION = 17
 Connection = psycopg.Connection[tuple[Any, ...]]
+_WHILE_HOLDING = {"idle_session_timeout": 0, "tcp_keepalives_idle": 60, "lock_timeout": 0, "statement_timeout": 0}
+"""A session that holds locks is idle, and a dead client's machine must not hold them for hours."""
+_HOLDING = "".join(f"SET {name} = {value}; " for name, value in _WHILE_HOLDING.items()).encode()
+_HOLDING_NO_MORE = "".join(("SELECT pg_advisory_unlock_all(); ", *(f"RESET {n}; " for n in _WHILE_HOLDING))).encode()
 
 
 class DatabaseError(PlatformError):
@@ -82,28 +86,32 @@ class Postgres:
     def scope_locks(self, namespace: str, scopes: Iterable[str]) -> Iterator[None]:
         """Hold the lock of every scope of `namespace`, waiting for other holders.
 
-        The locks belong to a session of their own: they go at the end, or when this process dies, however it dies. They
-        are taken in one order everywhere, so two holders of overlapping scopes never wait for each other. They are not
-        reentrant: a holder that asks again waits for itself. Raises DatabaseError when the session was lost meanwhile.
+        The locks belong to a session that nothing else uses meanwhile: they go at the end, or when this process dies,
+        however it dies. They are taken in one order everywhere, so two holders of overlapping scopes never wait for
+        each other. They are not reentrant: a holder that asks again waits for itself. Raises DatabaseError when the
+        session was lost meanwhile.
         """
         keys = sorted({lock_key(namespace, scope) for scope in scopes})
         if not keys:
             yield
             return
-        with self.connect(autocommit=True) as connection:
-            # an idle session is the point here, and a dead client's machine must not hold the locks for hours
-            connection.execute("SET idle_session_timeout = 0")
-            connection.execute("SET tcp_keepalives_idle = 60")
-            connection.execute("SET lock_timeout = 0")
-            connection.execute("SET statement_timeout = 0")
-            connection.execute("SELECT count(pg_advisory_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
-            yield
-            try:
-                connection.execute("SELECT pg_advisory_unlock_all()")
-            except psycopg.OperationalError as error:
-                raise DatabaseError(
-                    f"the locks in {self.place} were lost while they were needed (the connection broke): run it again"
-                ) from error
+        connection = self._checkout()
+        try:
+            with self._told():
+                connection.execute(_HOLDING)
+                connection.execute("SELECT count(pg_advisory_lock(k)) FROM unnest(%s::bigint[]) AS k", [keys])
+                yield
+                try:
+                    connection.execute(_HOLDING_NO_MORE)
+                except psycopg.OperationalError as error:
+                    raise DatabaseError(
+                        f"the locks in {self.place} were lost while they were needed (the connection broke): "
+                        "run it again"
+                    ) from error
+        except BaseException:
+            connection.close()  # and with it go the locks
+            raise
+        self._give_back(connection)
 
     def identity(self) -> str:
         """Return the cluster's system identifier: it tells a restored or replaced server from the one known before."""

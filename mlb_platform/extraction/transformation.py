@@ -28,7 +28,7 @@ from resources.views import ensure_view
 
 Progress = Callable[[Work], None]
 AHEAD = 6
-"""Tables that a sink may be ahead of what is told of them."""
+"""Tables that a sink may be ahead of what is told of them; while the rows of those are few, more."""
 
 
 class TransformMode(enum.Enum):

@@ -43,6 +43,8 @@ from resources.raw_store import RawRow
 
 _log = logging.getLogger(__name__)
 
+FEW_BYTES = 32 << 20
+"""Rows of a date or two, which may wait together."""
 Merging = Future[tuple[MergeResult, float]]
 """A merge under way: its result, and the seconds it took."""
 
@@ -208,9 +210,18 @@ class Work:
             if versions and rows is not None:
                 finished = self._finished(spec, rows)
                 check_batch(finished, self._extractor().contracts[spec.table])
-                yield TableBatch(spec, MergeBatch(finished, versions, compare_all=self.full), report)
+                first = self._come_first_and_alone(spec, done)
+                yield TableBatch(spec, MergeBatch(finished, versions, compare_all=self.full, first=first), report)
             else:
                 yield TableBatch(spec, MergeBatch(pa.table({}), []), report)
+
+    def _come_first_and_alone(self, spec: MergeSpec, plans: Iterable[EntityPlan]) -> bool:
+        """Whether no entity was merged into a table before or has another capture: so nothing can be corrected."""
+        known = [self.states[sink, spec.table] for sink in self.sinks]
+        return all(
+            not p.folds and len(p.candidates) + len(p.passed_over) == 1 and all(p.entity not in k for k in known)
+            for p in plans
+        )
 
     def _computed(self, table: str) -> pa.Table | None:
         """Take the rows of a table over all good captures; None where none was computed."""
@@ -246,14 +257,15 @@ class Work:
     def written(self, ahead: int = 0) -> Generator[TableBatch]:
         """Merge the batches of all tables, in their order, and yield each once it is in every sink.
 
-        A sink may be `ahead` by so many tables of what was yielded: it goes on while the caller is at work. Close
-        it before the locks go: what is under way then ends first, and what is not begun is left.
+        A sink may be `ahead` by so many tables of what was yielded, or by more whose rows take at most FEW_BYTES: it
+        goes on while the caller is at work. Close it before the locks go: what is under way then ends first, and what
+        is not begun is left.
         """
         waiting: deque[tuple[TableBatch, list[Merging]]] = deque()
         with self._sinks_at_work() as submit:
             for batch in self.batches():
                 waiting.append((batch, submit(batch)))
-                if len(waiting) > ahead:
+                if len(waiting) > ahead and not (ahead and _few(b for b, _ in waiting)):
                     yield self._merged(*waiting.popleft())
             while waiting:
                 yield self._merged(*waiting.popleft())
@@ -346,6 +358,11 @@ def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:
     if set(column.unique().to_pylist()) <= set(raw_ids):
         return table
     return table.filter(pc.is_in(column, value_set=pa.array(list(raw_ids), pa.int64())))
+
+
+def _few(batches: Iterable[TableBatch]) -> bool:
+    size: int = sum(b.batch.rows.nbytes for b in batches)
+    return size <= FEW_BYTES
 
 
 def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:

@@ -28,7 +28,7 @@ from resources.delta_changes import VersionGone
 from resources.errors import PlatformError
 from resources.lake import sink_id
 from resources.lake_handles import opened
-from resources.merge import MergeSpec
+from resources.merge import MergeCounts, MergeSpec
 from resources.merge_history import (
     UnexaminedMerge,
     give_up_gone,
@@ -74,9 +74,7 @@ class Examiner:
 
     def examine_waiting(self, registry: MappingRegistry) -> dict[str, int]:
         """Look at everything that was not looked at yet; return the number of new corrections by table."""
-        MergeStates(self.stores.postgres).ensure()
-        with self.stores.postgres.transaction() as connection:
-            waiting = set(unexamined_tables(connection))
+        waiting = self.waiting()
         found: dict[str, int] = {}
         for mapping in registry.mappings.values():
             look = Look(self.stores, self.lake, mapping)
@@ -84,6 +82,12 @@ class Examiner:
                 if number := sum(self.examine(mapping, table, look).values()):
                     found[table] = number
         return found
+
+    def waiting(self) -> set[str]:
+        """Return the tables with merges that were not looked at yet."""
+        MergeStates(self.stores.postgres).ensure()
+        with self.stores.postgres.transaction() as connection:
+            return set(unexamined_tables(connection))
 
     def _waiting(self, table: str) -> list[UnexaminedMerge]:
         """Return the merges into a table of the lake that nobody looked at; those into one before it are given up."""
@@ -156,7 +160,7 @@ class AfterMerge:
     def __init__(self, stores: Stores, lake: str, mappings: Callable[[], Iterable[ResolvedMapping]]) -> None:
         self._made: Examiner | None = None
         self._make: Callable[[], Examiner] = lambda: Examiner(stores, lake, mappings())
-        self._look: tuple[weakref.ref[Work], Look] | None = None
+        self._look: tuple[weakref.ref[Work], Look, set[str]] | None = None
 
     def __call__(self, work: Work, batch: TableBatch) -> None:
         """Count the corrections in the batch's report; what cannot be examined now is left for the next time."""
@@ -169,24 +173,25 @@ class AfterMerge:
             _log.warning("%s", problem, exc_info=not isinstance(error, PlatformError))
 
     def _examined(self, work: Work, batch: TableBatch) -> Counter[date | None]:
-        self._made = self._made or self._make()
-        if _came_first_and_alone(work, batch):
-            self._made.corrections.nothing_to_compare(batch.spec.table, [v.scope for v in batch.batch.versions])
+        table = batch.spec.table
+        if batch.batch.first:
             return Counter()
-        look = self._look[1] if self._look is not None and self._look[0]() is work else None
-        if look is None:
+        self._made = self._made or self._make()
+        if self._look is None or self._look[0]() is not work:
             look = Look(self._made.stores, self._made.lake, work.mapping)
-            self._look = (weakref.ref(work), look)
-        return self._made.examine(work.mapping, batch.spec.table, look)
+            self._look = (weakref.ref(work), look, self._made.waiting())
+        _, look, waiting = self._look
+        if table not in waiting and _wrote_nothing(work, batch):
+            return Counter()
+        return self._made.examine(work.mapping, table, look)
 
 
-def _came_first_and_alone(work: Work, batch: TableBatch) -> bool:
-    """Whether no entity of a batch was merged before or has another capture: then nothing can have been corrected."""
-    plans = [work.plans[v.scope] for v in batch.batch.versions]
+def _wrote_nothing(work: Work, batch: TableBatch) -> bool:
+    """Whether every entity of a batch was merged before, and no row of it is another now."""
     known = [work.states[sink, batch.spec.table] for sink in work.sinks]
-    return bool(plans) and all(
-        not p.folds and len(p.candidates) + len(p.passed_over) == 1 and all(p.entity not in k for k in known)
-        for p in plans
+    written = [batch.report.counts.get(sink, MergeCounts()) for sink in work.sinks]
+    return all(v.scope in k for v in batch.batch.versions for k in known) and not any(
+        c.inserted or c.updated or c.deleted for c in written
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from psycopg.types.json import Jsonb
 
-from resources.merge_history import MergeEntry, examined, examined_first
+from resources.merge_history import MergeEntry, examined
 from resources.own_tables import OwnTables
 from resources.postgres import Postgres
 
@@ -124,11 +124,6 @@ class CorrectionsStore:
                 stored.update(row[0] for row in dates)
             examined(connection, merges)
         return stored
-
-    def nothing_to_compare(self, table: str, scopes: Sequence[str]) -> None:
-        """Note that merges of these scopes into a table, the first of theirs, were looked at."""
-        with self._postgres.transaction() as connection:
-            examined_first(connection, table, scopes)
 
     def find(
         self,

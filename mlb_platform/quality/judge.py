@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, reduce
 from typing import Any, Protocol
 
 import duckdb
@@ -124,6 +124,8 @@ class Judge:
     def _plainly_holds(self, t: JudgedRows, rule: DataQualityRule) -> bool:
         """Tell, by counting distinct values, that no row breaks a rule; most rules hold, and this is cheap."""
         columns = [self.raw_id, *rule.columns]
+        if rule.kind == "ordered":
+            return self._plainly_ordered(t.rows, rule)
         if rule.kind == "unique" and set(rule.columns) >= set(t.target.key) and t.distinct:
             return True
         if rule.kind == "unique":
@@ -135,6 +137,21 @@ class Judge:
         mine = t.rows.select(columns).drop_null().rename_columns(theirs.column_names).cast(theirs.schema)
         known = grouped_rows(theirs)
         return bool(grouped_rows(pa.concat_tables([known, mine])).num_rows == known.num_rows)
+
+    def _plainly_ordered(self, rows: pa.Table, rule: DataQualityRule) -> bool:
+        """Tell whether rows stand in their groups, one after the other in order, and no value falls in a group."""
+        group, (order, *more) = [self.raw_id, *rule.within], rule.order_by
+        if more or any(rows[name].null_count for name in (*group, order)):
+            return False
+        columns = [name for name in rule.columns if name in rows.column_names]
+        rows = rows.select(list(dict.fromkeys((*group, order, *columns)))).combine_chunks()
+        here, before = rows.slice(1), rows.slice(0, rows.num_rows - 1)
+        same = reduce(pc.and_, (pc.equal(here[name], before[name]) for name in group))
+        begins = here.select(group).filter(pc.invert(same))
+        if duplicate_keys(pa.concat_tables([rows.select(group).slice(0, 1), begins]), group):
+            return False
+        breaks = [pc.less_equal(here[order], before[order]), *(pc.less(here[n], before[n]) for n in columns)]
+        return not any(pc.any(pc.and_(same, found)).as_py() for found in breaks)
 
     def _set_query(self, t: JudgedRows, rule: DataQualityRule) -> str | None:
         """Return SQL of the failing rows; None when the other table is not in hand."""
