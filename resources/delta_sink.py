@@ -118,6 +118,11 @@ class DeltaSink:
         """Two: most of what a small table takes is waiting for the disk and the database."""
         return 2
 
+    @property
+    def referenced_first(self) -> bool:
+        """No: who reads several tables of a lake reads them as of a time."""
+        return False
+
     def prepare(self, spec: MergeSpec) -> None:
         """Create the table or migrate it additively; raise SchemaChangeRefused, naming the column, otherwise."""
         with self._plain_errors(spec), opened(self._lake, spec.table) as table:

@@ -248,6 +248,11 @@ class Sink(Protocol):
         """How many tables may be merged at the same time by several threads; 1: in their order, one by one."""
         ...
 
+    @property
+    def referenced_first(self) -> bool:
+        """Whether a table is merged only when those of the same capture are that it refers to."""
+        ...
+
     def prepare(self, spec: MergeSpec) -> None:
         """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, else."""
         ...

@@ -64,8 +64,13 @@ class PostgresSink:
 
     @property
     def tables_at_once(self) -> int:
-        """One: rows that others refer to come first."""
-        return 1
+        """Two: while a large table is copied, which keeps one session busy, small ones need not wait."""
+        return 2
+
+    @property
+    def referenced_first(self) -> bool:
+        """Yes: who joins tables meanwhile finds what a row refers to."""
+        return True
 
     def prepare(self, spec: MergeSpec) -> None:
         """Create or additively migrate the table, its key, indexes, comments and references.

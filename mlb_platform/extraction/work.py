@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -273,6 +273,7 @@ class Work:
     @contextmanager
     def _sinks_at_work(self) -> Iterator[Callable[[TableBatch], list[Merging]]]:
         """Give each sink threads, in which it merges the batches in their order, as many at once as it may."""
+        begun: dict[tuple[str, str], Merging] = {}
         with ExitStack() as stack:
             threads = [
                 stack.enter_context(ThreadPoolExecutor(s.tables_at_once, f"sink-{s.name}")) for s in self.stores.sinks
@@ -281,8 +282,13 @@ class Work:
             def submit(batch: TableBatch) -> list[Merging]:
                 if not batch.batch.versions:
                     return []
-                pairs = zip(threads, self.stores.sinks, strict=True)
-                return [thread.submit(_timed_merge, sink, batch) for thread, sink in pairs]
+                for thread, sink in zip(threads, self.stores.sinks, strict=True):
+                    named = {r.to_table for r in batch.spec.references} if sink.referenced_first else set()
+                    before = [
+                        merging for (name, table), merging in begun.items() if name == sink.name and table in named
+                    ]
+                    begun[sink.name, batch.spec.table] = thread.submit(_timed_merge, sink, batch, before)
+                return [begun[sink.name, batch.spec.table] for sink in self.stores.sinks]
 
             try:
                 yield submit
@@ -365,7 +371,9 @@ def _few(batches: Iterable[TableBatch]) -> bool:
     return size <= FEW_BYTES
 
 
-def _timed_merge(sink: Sink, batch: TableBatch) -> tuple[MergeResult, float]:
+def _timed_merge(sink: Sink, batch: TableBatch, before: Iterable[Merging] = ()) -> tuple[MergeResult, float]:
+    """Merge a batch once the merges `before` it have ended; those were begun earlier, so none waits for ever."""
+    wait(before)
     started = time.perf_counter()
     return sink.merge(batch.spec, batch.batch), time.perf_counter() - started
 

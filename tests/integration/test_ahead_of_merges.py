@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from pyspark.sql import SparkSession
 from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.transformation import BaseTransformation
 from mlb_platform.extraction.work import extractor_of
+from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec
 from resources.postgres import Postgres
+from resources.postgres_sink import PostgresSink
 
 TABLES = ["small.games", "small.plays"]
 
@@ -88,3 +91,20 @@ def test_a_capture_that_breaks_a_rule_is_held_as_ever(bench: Bench, monkeypatch:
     assert [(h.raw_id, h.rule) for h in report.held] == [(broken, "runs_positive")]
     assert [broken] in jobs and [3] in jobs, "the capture before the broken one takes its place"
     assert bench.mapped("small.plays", [3]) == [(3, MAY_2, 1, 0, "first"), (3, MAY_2, 2, 1, None)]
+
+
+def test_rows_come_after_those_they_refer_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tables may be merged at once, but plays wait for their games, however long those take."""
+    events, inner = [], PostgresSink.merge
+
+    def merge(sink: PostgresSink, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        events.append(f"{spec.table} begins")
+        time.sleep(0.3 if spec.table == "small.games" else 0)
+        result = inner(sink, spec, batch)
+        events.append(f"{spec.table} is there")
+        return result
+
+    monkeypatch.setattr(PostgresSink, "merge", merge)
+    bench.run()
+    assert events == [f"{table} {what}" for table in TABLES for what in ("begins", "is there")]
+    assert len(bench.mapped("small.plays")) == 8

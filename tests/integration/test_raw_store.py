@@ -321,6 +321,28 @@ def test_a_killed_holder_leaves_no_lock(database: Postgres) -> None:
         assert time.monotonic() - start < 10
 
 
+def test_a_session_that_held_locks_is_used_again_as_it_was(database: Postgres) -> None:
+    """Without the locks, and with the settings it had; one whose holder failed is closed."""
+    query = (
+        "SELECT pg_backend_pid(), current_setting('statement_timeout'), current_setting('idle_session_timeout'), "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"
+    )
+
+    def session() -> tuple[int, str, str, int]:
+        with database.transaction() as connection:
+            return connection.execute(query).fetchone()  # type: ignore[return-value]
+
+    before = session()
+    with database.scope_locks("a", ["1"]):
+        assert session()[0] != before[0], "nobody else uses it meanwhile"
+    assert session()[1:] == before[1:]
+    database.close()
+    with pytest.raises(ValueError, match="in between"), database.scope_locks("a", ["1"]):
+        raise ValueError("in between")
+    with database.scope_locks("a", ["1"]):
+        pass
+
+
 def test_a_lost_lock_is_told(database: Postgres) -> None:
     with pytest.raises(DatabaseError, match="locks .* were lost"), database.scope_locks("a", ["1"]):
         with database.connect(autocommit=True) as other:

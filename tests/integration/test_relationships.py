@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,19 @@ import dagster as dg
 import pytest
 from all_captures import Everything
 from half_merged import checked_beside
-from helpers import MAY_1, SMALL, Bench, game, mapping_of
+from helpers import MAY_1, MAY_2, SMALL, Bench, game, mapping_of
+from psycopg import sql
 from pyspark.sql import SparkSession
 
 from asset_checks.evaluate import RELATIONSHIPS, evaluate
-from asset_checks.relationships import Orphans, RelationshipRecord, read_relationships
+from asset_checks.relationships import (
+    Orphans,
+    RelationshipRecord,
+    _conditions,
+    _counted,
+    _Question,
+    read_relationships,
+)
 from mlb_platform.mapping.loader import MappingRegistry, mapping_files
 from mlb_platform.quality.known import KnownOrphan, known_orphans, stray_entries
 from mlb_platform.settings import PROJECT_ROOT
@@ -109,6 +118,20 @@ def test_orphans_are_counted_by_game(bench: Bench) -> None:
     assert found.metadata["orphans"].value == 5
     (row,) = found.metadata["relationships"].value.records  # type: ignore[union-attr]
     assert row.data["by_entity"] == "2: 2 (2), 3: 3 (3)"
+
+
+def test_rows_that_statistics_do_not_know_of_are_not_looked_up_one_by_one(bench: Bench) -> None:
+    """PostgreSQL expects none of a date newer than its statistics; the rows named are hashed all the same."""
+    target = bench.mapping.by_name["small.plays"]
+    record = RelationshipRecord(target.relationships[0])
+    conditions = _conditions(_Question(target, target.relationships[0], {MAY_2: record}, {}), "scopes")
+    query = sql.SQL("EXPLAIN (VERBOSE) ") + _counted(target, {0: conditions})
+    with bench.postgres.transaction() as connection:
+        connection.execute("ANALYZE small.games; ANALYZE small.plays")
+        plan = [row[0] for row in connection.execute(query, {"days": [MAY_2], "scopes": ["1"]})]
+    assert any("rows=1 " in line for line in plan)
+    uses = [use for line in plan if "Output" in line for use in re.findall(r"\((?:hashed )?SubPlan \d+\)", line)]
+    assert uses and all(use.startswith("(hashed") for use in uses), plan
 
 
 def test_orphans_beside_a_run_that_has_merged_half_are_looked_at_again_after_it(bench: Bench) -> None:

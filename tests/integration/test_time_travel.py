@@ -12,11 +12,13 @@ from deltalake import DeltaTable
 from helpers import MAY_1, MAY_2, SMALL, Bench, at, game, mapping_of
 from pyspark.sql import SparkSession
 
+from mlb_platform.history.compare import Look
 from mlb_platform.history.corrections import AfterMerge, Examiner
 from mlb_platform.history.query import TimeTravel, empty_connection, named_entities, named_tables
 from mlb_platform.history.states import Known, States
 from mlb_platform.history.validity import table_history, tables_as_of
 from mlb_platform.mapping.loader import MappingRegistry
+from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.delta_sink import DeltaSink
 from resources.lake import table_uri
 from resources.postgres import Postgres
@@ -121,6 +123,30 @@ def test_changes_before_the_end_are_no_corrections_and_those_after_it_are(bench:
         (MAY_1, "runs", "delete", (1, 1, 1)),
         (MAY_1, "runs", "update", (1, 1, 1)),
     ]
+
+
+def test_only_tables_whose_rows_changed_are_looked_at(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a first capture none; else those that a merge wrote into, and those that an earlier run left."""
+    looked_at, inner = [], Examiner.examine
+
+    def examine(examiner: Examiner, mapping: ResolvedMapping, table: str, look: Look | None = None) -> Any:
+        looked_at.append(table)
+        return inner(examiner, mapping, table, look)
+
+    monkeypatch.setattr(Examiner, "examine", examine)
+    bench.put(game(1, [(1, 1, "a"), (2, 2, "b")]), 0)
+    bench.run()
+    assert looked_at == []
+    assert Examiner(bench.stores, str(bench.lake), [bench.mapping]).waiting() == set()
+    bench.put(game(1, [(1, 0, "a")]), 1)
+    bench.run()
+    assert looked_at == ["small.plays"]
+    assert corrections(bench) == CHANGED
+    with bench.postgres.transaction() as connection:
+        connection.execute("UPDATE quality.merge_history SET unexamined = true WHERE table_name = 'small.games'")
+    bench.put(game(1, [(1, 0, "c")]), 2)
+    bench.run()
+    assert looked_at[1:] == ["small.games", "small.plays"]
 
 
 def test_a_killed_run_is_caught_up_once(bench: Bench, tmp_path: Path) -> None:
