@@ -6,8 +6,8 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -29,7 +29,7 @@ from resources.lake_handles import opened
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import Tally, arrow_schema, checked_rows, counted_rows, rows_of
 from resources.merge_offers import Offered, split_offered
-from resources.merge_state import MergeStates, StateRecord, lock_lake_table, state_records
+from resources.merge_state import MergeStates, StateRecord, lock_lake_table, plain_state_errors, state_records
 from resources.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -137,18 +137,19 @@ class DeltaSink:
             with self._lock:
                 self._prepared[spec.table] = (spec, sink_id(table))
 
-    def state(
-        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
-    ) -> dict[str, ScopeState]:
-        """Return what was merged last by scope, after settling what an interrupted merge left open.
+    def states(
+        self, specs: Sequence[MergeSpec], scopes: Sequence[str] | None = None, *, locked: bool = True
+    ) -> dict[str, dict[str, ScopeState]]:
+        """Return what was merged last by table and scope, after settling what an interrupted merge left open.
 
         Where the caller holds the locks of `scopes`, a merge of them that is still open has no writer. Without `scopes`
         or their locks only merges found in the table are settled: others may be under way.
         """
-        with self._plain_errors(spec):
+        with plain_state_errors(), ExitStack() as stack:
             self._states.ensure()
-            with opened(self._lake, spec.table) as table:
-                return {} if table is None else self._settled(table, spec, scopes, locked=locked)
+            found = [(spec, stack.enter_context(opened(self._lake, spec.table))) for spec in specs]
+            there = {spec.table: (spec, table) for spec, table in found if table is not None}
+            return {**{spec.table: {} for spec in specs}, **self._settled(there, scopes, locked=locked)}
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` in one commit, then write its states; the caller holds the lock on its scopes."""
@@ -171,7 +172,7 @@ class DeltaSink:
     def _merge_into(
         self, table: DeltaTable, spec: MergeSpec, rows: _Rows, batch: MergeBatch | FrameBatch
     ) -> MergeResult:
-        known = self._settled(table, spec, [v.scope for v in batch.versions])
+        known = self._settled({spec.table: (spec, table)}, [v.scope for v in batch.versions])[spec.table]
         offered = rows.split(known)
         tally = rows.tally(offered.stale)
         if offered.fresh:
@@ -224,19 +225,21 @@ class DeltaSink:
             yield table
 
     def _settled(
-        self, table: DeltaTable, spec: MergeSpec, scopes: Iterable[str] | None, *, locked: bool = True
-    ) -> dict[str, ScopeState]:
-        sink, wanted = sink_id(table), None if scopes is None else list(scopes)
+        self, tables: Mapping[str, tuple[MergeSpec, DeltaTable]], scopes: Sequence[str] | None, *, locked: bool = True
+    ) -> dict[str, dict[str, ScopeState]]:
+        sinks = {name: sink_id(table) for name, (_, table) in tables.items()}
         with self._postgres.transaction() as connection:
-            for intent in self._states.intents(connection, sink, spec.table, wanted):
-                commit = find_commit(table, intent.batch_id, intent.version_before)
+            for intent in self._states.intents(connection, sinks, scopes):
+                spec, table = tables[intent.table]
+                with self._plain_errors(spec):
+                    commit = find_commit(table, intent.batch_id, intent.version_before)
                 if commit is not None:
                     _log.info("%s: version %s holds an interrupted merge; noted now", spec.table, commit["version"])
                     version = int(commit["version"])
-                    self._states.save(connection, sink, spec.table, intent.records, version=version)
-                if commit is not None or (wanted is not None and locked):
+                    self._states.save(connection, sinks[spec.table], spec.table, intent.records, version=version)
+                if commit is not None or (scopes is not None and locked):
                     self._states.close_intent(connection, intent.batch_id)
-            return self._states.load(connection, sink, spec.table, wanted)
+            return self._states.load_tables(connection, sinks, scopes)
 
     def _retried(self, spec: MergeSpec, action: Callable[[], _Result]) -> _Result:
         pause, last = _FIRST_PAUSE, ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from threading import RLock
@@ -257,10 +257,10 @@ class Sink(Protocol):
         """Create the table, or migrate it additively; raise SchemaChangeRefused, naming the column, else."""
         ...
 
-    def state(
-        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
-    ) -> dict[str, ScopeState]:
-        """Return what was merged last by scope, after healing what an interrupted merge left behind.
+    def states(
+        self, specs: Sequence[MergeSpec], scopes: Sequence[str] | None = None, *, locked: bool = True
+    ) -> dict[str, dict[str, ScopeState]]:
+        """Return what was merged last by table and scope, after healing what an interrupted merge left behind.
 
         Whoever does not hold the locks of `scopes` says so: merges of them may be under way.
         """

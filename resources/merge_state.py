@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from threading import Lock
 from typing import Any
 
 import orjson
+import psycopg
 from psycopg.types.json import Jsonb
 
+from resources.errors import PlatformError
 from resources.merge import MergeCounts, MergeSpec, ScopeState, ScopeVersion
 from resources.merge_history import CREATE_MERGE_HISTORY, INDEX_MERGE_HISTORY, REMEMBER
 from resources.own_tables import column_exists, lock_ddl, table_exists
@@ -107,6 +110,7 @@ class StateRecord:
 class Intent:
     """A merge that was about to be committed to a lake: found there it happened, else it did not."""
 
+    table: str
     batch_id: uuid.UUID
     version_before: int
     records: list[dict[str, Any]]
@@ -147,6 +151,16 @@ def _jsonb(records: Sequence[StateRecord | dict[str, Any]]) -> Jsonb:
     return Jsonb(records, dumps=orjson.dumps)  # thousands of records a run, and orjson knows dataclasses
 
 
+@contextmanager
+def plain_state_errors() -> Iterator[None]:
+    """Turn what PostgreSQL raises into one line."""
+    try:
+        yield
+    except psycopg.Error as error:
+        line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PlatformError(f"PostgreSQL, states of merges: {line}") from error
+
+
 class MergeStates:
     """Reads and writes merge_state and merge_intents; every call works on the connection it is given."""
 
@@ -182,6 +196,23 @@ class MergeStates:
         if lock:
             query += " ORDER BY scope FOR UPDATE"
         return {row[0]: ScopeState(*row) for row in connection.execute(query.encode(), values)}
+
+    def load_tables(
+        self, connection: Connection, sinks: Mapping[str, str], scopes: Sequence[str] | None
+    ) -> dict[str, dict[str, ScopeState]]:
+        """Return the states of `scopes` (None: all) in several tables; `sinks` names the sink of each."""
+        query = (
+            f"SELECT table_name, {_COLUMNS} FROM quality.merge_state "
+            "JOIN unnest(%s::text[], %s::text[]) AS asked (sink, table_name) USING (sink, table_name)"
+        )
+        values: list[Any] = [list(sinks.values()), list(sinks)]
+        if scopes is not None:
+            query += " WHERE scope = ANY(%s)"
+            values.append(list(scopes))
+        found: dict[str, dict[str, ScopeState]] = {table: {} for table in sinks}
+        for table, *state in connection.execute(query.encode(), values):
+            found[table][state[0]] = ScopeState(*state)
+        return found
 
     def save(
         self,
@@ -231,11 +262,14 @@ class MergeStates:
         )
 
     def intents(
-        self, connection: Connection, sink: str, table: str, scopes: Iterable[str] | None = None
+        self, connection: Connection, sinks: Mapping[str, str], scopes: Sequence[str] | None = None
     ) -> list[Intent]:
-        """Return intents that touch `scopes` (None: all of the table's), oldest first."""
-        query = "SELECT batch_id, version_before, states FROM quality.merge_intents WHERE sink = %s AND table_name = %s"
-        values: list[Any] = [sink, table]
+        """Return intents for tables of the `sinks` named that touch `scopes` (None: all), oldest first."""
+        query = (
+            "SELECT table_name, batch_id, version_before, states FROM quality.merge_intents "
+            "JOIN unnest(%s::text[], %s::text[]) AS asked (sink, table_name) USING (sink, table_name) WHERE true"
+        )
+        values: list[Any] = [list(sinks.values()), list(sinks)]
         if scopes is not None:
             query += " AND scopes && %s"
             values.append(list(scopes))

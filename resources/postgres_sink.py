@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import cast
@@ -30,7 +30,7 @@ from resources.merge_batch import (
     scope_values,
 )
 from resources.merge_offers import Offered, split_offered
-from resources.merge_state import MergeStates, state_records
+from resources.merge_state import MergeStates, plain_state_errors, state_records
 from resources.postgres import Connection, Postgres
 from resources.postgres_copy import COPY_ROWS, copy_rows
 from resources.postgres_sink_schema import PreparedTables, table_name
@@ -81,14 +81,14 @@ class PostgresSink:
             self._states.ensure()
             self._tables.prepare(spec)
 
-    def state(
-        self, spec: MergeSpec, scopes: Iterable[str] | None = None, *, locked: bool = True
-    ) -> dict[str, ScopeState]:
-        """Return what was merged last by scope; no merge is ever half done here, so locks make no difference."""
-        with plain_errors(spec):
+    def states(
+        self, specs: Sequence[MergeSpec], scopes: Sequence[str] | None = None, *, locked: bool = True
+    ) -> dict[str, dict[str, ScopeState]]:
+        """Return what was merged last by table and scope; nothing is half done here, so locks make no difference."""
+        with plain_state_errors():
             self._states.ensure()
             with self._postgres.transaction() as connection:
-                return self._states.load(connection, SINK, spec.table, scopes)
+                return self._states.load_tables(connection, {spec.table: SINK for spec in specs}, scopes)
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
-from itertools import chain
 
-from mlb_platform.extraction.plan import dates_of, held_ids, lock_names, plan_entities, raw_rows
+from mlb_platform.extraction.plan import dates_of, held_ids, lock_names, merged_states, plan_entities, raw_rows
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.work import Work, begin_pieces, pieces_of
 from mlb_platform.mapping.resolve import ResolvedMapping
-from resources.merge import MergeSpec, ScopeState, Sink
+from resources.merge import MergeSpec
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def _planned(
     locked: bool = True,
 ) -> Work:
     """Find out what has to be merged; the locks of the entities are held, or not."""
-    states = _states(stores, specs, entities, locked=locked)
+    states = merged_states(stores, specs, entities, locked=locked)
     rows = raw_rows(stores, mapping, entity_keys=entities)
     raw_table = mapping.config.source.raw_table
     records = stores.quality.quarantined(raw_table, [r.raw_id for r in rows], released=True)
@@ -76,18 +74,6 @@ def _planned(
     work = Work(mapping, stores, specs, plans, states, report, job, full)
     work.todo = [p for p in plans.values() if work.still_needed(p) and p.newest is not None and not p.waits]
     return work
-
-
-def _states(
-    stores: Stores, specs: Sequence[MergeSpec], entities: Sequence[str], *, locked: bool
-) -> dict[tuple[str, str], dict[str, ScopeState]]:
-    """Return what every sink has merged of the entities, by sink and table; sinks are asked side by side."""
-
-    def of_sink(sink: Sink) -> dict[tuple[str, str], dict[str, ScopeState]]:
-        return {(sink.name, s.table): dict(sink.state(s, entities, locked=locked)) for s in specs}
-
-    with ThreadPoolExecutor(len(stores.sinks), "states") as threads:
-        return dict(chain.from_iterable(found.items() for found in threads.map(of_sink, stores.sinks)))
 
 
 def _report_moves(work: Work, dates: set[date]) -> None:

@@ -12,6 +12,7 @@ from mlb_platform.extraction.plan import (
     dates_of,
     entities_of_dates,
     held_ids,
+    merged_states,
     needs_work,
     plan_entities,
     raw_rows,
@@ -85,7 +86,7 @@ def find_pending(
         days = [start + timedelta(days=n) for n in range((end - start).days + 1)]
         looked_at = entities_of_dates(stores, mapping, tables, days)
     rows = raw_rows(stores, mapping, entity_keys=looked_at)
-    states = {(k.name, s.table): k.state(s, looked_at, locked=False) for k in stores.sinks for s in specs}
+    states = merged_states(stores, specs, looked_at, locked=False)
     if entities is None:
         chosen = {r.entity_key for r in rows if inside(r.partition_date)}
         chosen |= {s.scope for known in states.values() for s in known.values() if inside(s.partition)}

@@ -93,6 +93,17 @@ def raw_rows(
     ]
 
 
+def merged_states(
+    stores: Stores, specs: Sequence[MergeSpec], entities: Sequence[str] | None, *, locked: bool
+) -> dict[tuple[str, str], dict[str, ScopeState]]:
+    """Return what every sink has merged of the entities (None: of all), by sink and table."""
+    return {
+        (sink.name, table): known
+        for sink in stores.sinks
+        for table, known in sink.states(specs, entities, locked=locked).items()
+    }
+
+
 def entities_of_dates(
     stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date]
 ) -> list[str]:

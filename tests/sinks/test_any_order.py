@@ -82,5 +82,5 @@ def test_any_history_ends_as_the_newest_captures_say(sinks: list[Sink], history:
         captures = [capture for part in history for capture in part]
         rows = sink.fetch(spec)
         assert business(spec, rows) == expected(spec, captures)
-        assert rows.num_rows == held == sum(state.rows for state in sink.state(spec).values())
+        assert rows.num_rows == held == sum(state.rows for state in sink.states([spec])[spec.table].values())
     assert counts[0] == counts[1]

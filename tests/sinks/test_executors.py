@@ -101,7 +101,7 @@ def test_a_merge_that_fails_after_staging_leaves_nothing(
         patch.setattr(ExecutorPostgresSink, "_write", fails)
         with pytest.raises(PlatformError, match="between staging"):
             case.merge(spec, FIRST)
-    assert stages(database) == set() and case.held(spec) == [] and case.make().state(spec) == {}
+    assert stages(database) == set() and case.held(spec) == [] and case.make().states([spec])[spec.table] == {}
     assert case.merge(spec, FIRST).counts.inserted == 2
 
 
@@ -130,7 +130,7 @@ def test_rows_in_spark_are_merged_as_others_are(
     object.__setattr__(twice, "rows", twice.rows.union(twice.rows))
     with pytest.raises(PlatformError, match="1 rows repeat a key"):
         sink.merge(spec, twice)
-    assert "3" not in sink.state(spec)
+    assert "3" not in sink.states([spec])[spec.table]
 
 
 def test_rows_in_spark_need_an_engine_there(request: pytest.FixtureRequest, database: Postgres, lake: str) -> None:

@@ -43,7 +43,7 @@ def test_killed_merge_heals(
     committed = point in COMMITTED[kind]
     done = [BEFORE, KILLED, other] if committed else [BEFORE, other]
     with case.locked(spec, [1]):
-        state = case.make().state(spec, ["1"])["1"]
+        state = case.make().states([spec], ["1"])[spec.table]["1"]
     assert state.as_of == (KILLED if committed else BEFORE).version().as_of
     assert case.held(spec) == expected(spec, done)
 
@@ -73,11 +73,11 @@ def test_a_merge_under_way_is_not_settled_by_those_who_hold_no_lock(
     case.make().prepare(spec)
     arguments = ["delta-deltalake", "before-data", database.url, lake, spec.table, "10"]
     subprocess.run([sys.executable, str(SCRIPT), *arguments], check=False)
-    assert case.make().state(spec) == {}
+    assert case.make().states([spec])[spec.table] == {}
     with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM quality.merge_intents").fetchone() == (1,)
     with case.locked(spec, [1]):
-        assert case.make().state(spec, ["1"]) == {}
+        assert case.make().states([spec], ["1"])[spec.table] == {}
     with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM quality.merge_intents").fetchone() == (0,)
 
@@ -97,5 +97,5 @@ def test_a_deleted_lake_and_a_dropped_table_are_a_fresh_start(
             shutil.rmtree(lake)
         sink = case.make()
         sink.prepare(spec)
-        assert sink.state(spec) == {}
+        assert sink.states([spec])[spec.table] == {}
         assert case.merge(spec, BEFORE).counts.inserted == 2

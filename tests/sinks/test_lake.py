@@ -81,7 +81,8 @@ def test_a_lake_that_is_not_there_is_empty(lake: str, database: Postgres) -> Non
     assert list(lake_tables(lake)) == []
     with lake_connection(lake) as connection:
         assert connection.execute("SELECT count(*) FROM information_schema.tables").fetchone() == (0,)
-    assert DeltaSink(lake, database).state(new_spec(), ["1"]) == {}
+    spec = new_spec()
+    assert DeltaSink(lake, database).states([spec], ["1"]) == {spec.table: {}}
 
 
 def test_small_merges_leave_few_files(database: Postgres, lake: str) -> None:
@@ -152,7 +153,7 @@ def test_a_read_only_lake_is_told_in_one_line_and_nothing_is_noted_as_merged(dat
             path.chmod(0o755)
         assert child.stdout.startswith("told: ") and child.stdout.count("\n") == 1, child.stderr
         assert table_uri(lake, spec.table) in child.stdout and "is not writable" in child.stdout
-        assert "2" not in sink.state(spec, ["1", "2"])
+        assert "2" not in sink.states([spec], ["1", "2"])[spec.table]
         assert DeltaTable(table_uri(lake, spec.table)).version() == 1
 
 
@@ -188,5 +189,5 @@ def test_postgres_gone_between_commit_and_state_is_told_and_heals(
     one_line(caught, "PostgreSQL at")
     monkeypatch.undo()
     again = Postgres(server.ensure_running())
-    assert DeltaSink(lake, again).state(spec, ["1"])["1"].observed_at == at(5)
+    assert DeltaSink(lake, again).states([spec], ["1"])[spec.table]["1"].observed_at == at(5)
     again.close()

@@ -49,7 +49,7 @@ def test_newer_capture_updates_inserts_and_deletes_and_touches_no_equal_row(case
         for row in sink.fetch(spec, ["1"]).to_pylist()
     }
     assert technical == {0: (at(0), 1), 1: (at(1), 9), 3: (at(1), 9)}
-    state = case.make().state(spec, ["1", "2", "3"])
+    state = case.make().states([spec], ["1", "2", "3"])[spec.table]
     assert state["1"].as_of == newer.version().as_of and state["1"].raw_id == 9 and state["1"].rows == 3
     assert state["1"].derivation_hash == "derived-1" and state["1"].partition == MAY_1
     assert state["2"].observed_at == at(0) and "3" not in state
@@ -66,7 +66,7 @@ def test_what_says_the_same_again_is_only_noted_unless_every_row_is_to_be_compar
     result = case.merge(spec, dataclasses.replace(FIRST, minute=2, raw_id=9), other)
     assert result.counts == MergeCounts(source_rows=4, inserted=1)
     assert case.held(spec) == expected(spec, [other])
-    state = case.make().state(spec)["1"]
+    state = case.make().states([spec])[spec.table]["1"]
     assert (state.observed_at, state.raw_id, state.rows) == (at(2), 9, 3)
     again = dataclasses.replace(FIRST, minute=3)
     case.make().merge(spec, dataclasses.replace(batch(spec, again), compare_all=True))
@@ -83,7 +83,7 @@ def test_older_capture_is_skipped_and_counted_beside_a_newer_one(case: SinkCase)
     assert result.counts == MergeCounts(source_rows=4, inserted=1, skipped_stale=3)
     assert [(s.scope, s.offered_at, s.merged_at) for s in result.stale] == [("1", at(0), at(5))]
     assert case.held(spec) == expected(spec, [newest, other])
-    assert case.make().state(spec, ["1"])["1"].observed_at == at(5)
+    assert case.make().states([spec], ["1"])[spec.table]["1"].observed_at == at(5)
 
 
 def test_an_older_capture_replaces_a_newer_one_that_it_passes_over(light_case: SinkCase) -> None:
@@ -95,7 +95,7 @@ def test_an_older_capture_replaces_a_newer_one_that_it_passes_over(light_case: S
     version = dataclasses.replace(good.versions[0], passed_over=(2,))
     assert sink.merge(spec, MergeBatch(good.rows, [version])).counts == MergeCounts(3, inserted=2, updated=1)
     assert light_case.held(spec) == expected(spec, [FIRST])
-    assert sink.state(spec, ["1"])["1"].raw_id == FIRST.raw_id
+    assert sink.states([spec], ["1"])[spec.table]["1"].raw_id == FIRST.raw_id
 
 
 def test_equal_in_time_the_greater_hash_is_newer(case: SinkCase) -> None:
@@ -135,7 +135,7 @@ def test_a_game_whose_date_moved_leaves_its_old_date(case: SinkCase) -> None:
     result = case.merge(spec, Capture(1, 1, {0: (0, "ball"), 1: (1, "homer")}, day=MAY_2))
     assert result.by_partition == {MAY_2: MergeCounts(source_rows=2, updated=2), MAY_1: MergeCounts(deleted=1)}
     assert {row[2] for row in case.held(spec)} == {MAY_2}
-    assert case.make().state(spec, ["1"])["1"].partition == MAY_2
+    assert case.make().states([spec], ["1"])[spec.table]["1"].partition == MAY_2
 
 
 def test_a_row_of_another_scope_is_replaced_by_newer_captures_only(case: SinkCase) -> None:
@@ -235,7 +235,7 @@ def test_a_batch_that_breaks_the_contract_is_refused_before_anything_is_written(
     with pytest.raises(PlatformError, match=told.replace("(", r"\(").replace(")", r"\)")) as caught:
         light_case.make().merge(spec, MergeBatch(table, [ScopeVersion("1", at(0), "h", 1)]))
     assert spec.table in str(caught.value) and "\n" not in str(caught.value)
-    assert light_case.held(spec) == [] and light_case.make().state(spec, ["1"]) == {}
+    assert light_case.held(spec) == [] and light_case.make().states([spec], ["1"])[spec.table] == {}
 
 
 def test_a_snapshot_whose_key_lacks_the_scope_is_refused(light_case: SinkCase) -> None:
@@ -264,6 +264,6 @@ def test_writers_of_different_games_lose_nothing(case: SinkCase) -> None:
         for one in running:
             one.result()
     assert case.held(spec) == expected(spec, captures)
-    assert {s: v.observed_at for s, v in case.make().state(spec).items()} == {
+    assert {s: v.observed_at for s, v in case.make().states([spec])[spec.table].items()} == {
         str(w): at(rounds - 1) for w in range(writers)
     }

@@ -61,7 +61,7 @@ def test_additive_changes_are_made_and_keep_every_row(case: SinkCase) -> None:
     wide = dataclasses.replace(wide, columns=(*wide.columns, *extra), description="People")
     sink.prepare(wide)
     assert sink.fetch(wide).to_pylist() == [{**ROW, "born": None, "more": None}]
-    assert sink.state(wide, ["1"])["1"].rows == 1
+    assert sink.states([wide], ["1"])[wide.table]["1"].rows == 1
     large = {
         "id": 2,
         "number": 2**40,

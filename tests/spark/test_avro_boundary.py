@@ -115,7 +115,7 @@ def test_a_batch_that_breaks_its_schema_is_merged_nowhere(
     with pytest.raises(ContractBroken, match=rf"small\.plays does not keep its schema: {says}"):
         bench.run()
     spec = merge_spec(bench.mapping.by_name["small.plays"])
-    assert all(sink.fetch(spec).num_rows == 0 and sink.state(spec) == {} for sink in bench.stores.sinks)
+    assert all(sink.fetch(spec).num_rows == 0 and sink.states([spec])[spec.table] == {} for sink in bench.stores.sinks)
     monkeypatch.undo()
     bench.run()
     assert [row[2:4] for row in bench.mapped("small.plays")] == [(1, 0), (2, 1)]
