@@ -218,8 +218,8 @@ def _conditions(question: _Question, scopes: str | None) -> _Conditions:
     """
     target, relationship = question.target, question.relationship
     named_by = dict(zip(relationship.from_fields, relationship.to_fields, strict=True))
-    ours, theirs = ([sql.Identifier(alias, n) for n in names] for alias, names in
-                    (("t", named_by), ("p", named_by.values())))  # fmt: skip
+    ours = [sql.Identifier("t", name) for name in named_by]
+    theirs = [sql.Identifier("p", name) for name in named_by.values()]
     other = sql.Identifier(*relationship.to_table.split("."))
     given = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(name) for name in ours)
     if scopes and target.partition and target.scope in named_by:

@@ -12,7 +12,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import duckdb
-import psycopg
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
@@ -21,7 +20,6 @@ from resources.delta_engines import CommitConflict, Difference, deltalake_engine
 from resources.delta_executors import delta_executors
 from resources.delta_sink_diff import find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
-from resources.errors import PlatformError
 from resources.executor_rows import apart
 from resources.lake import LakeError, find_commit, lake_error, read_table, sink_id, table_uri
 from resources.lake_compaction import keep_few
@@ -259,9 +257,7 @@ class DeltaSink:
     @contextmanager
     def _plain_errors(self, spec: MergeSpec) -> Iterator[None]:
         try:
-            yield
+            with plain_state_errors(f"Delta table {spec.table}"):
+                yield
         except (DeltaError, OSError, pa.ArrowException, duckdb.Error) as error:
             raise lake_error(table_uri(self._lake, spec.table), error) from error
-        except psycopg.Error as error:
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise PlatformError(f"PostgreSQL, states of Delta table {spec.table}: {line}") from error

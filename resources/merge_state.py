@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -152,13 +152,13 @@ def _jsonb(records: Sequence[StateRecord | dict[str, Any]]) -> Jsonb:
 
 
 @contextmanager
-def plain_state_errors() -> Iterator[None]:
-    """Turn what PostgreSQL raises into one line."""
+def plain_state_errors(of: str = "merges") -> Iterator[None]:
+    """Turn what PostgreSQL raises into one line that says `of` what the states are."""
     try:
         yield
     except psycopg.Error as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PlatformError(f"PostgreSQL, states of merges: {line}") from error
+        raise PlatformError(f"PostgreSQL, states of {of}: {line}") from error
 
 
 class MergeStates:
@@ -185,30 +185,25 @@ class MergeStates:
             self._ready = True
 
     def load(
-        self, connection: Connection, sink: str, table: str, scopes: Iterable[str] | None = None, *, lock: bool = False
+        self, connection: Connection, sink: str, table: str, scopes: Sequence[str] | None = None, *, lock: bool = False
     ) -> dict[str, ScopeState]:
         """Return the states of `scopes` (None: all of the table's), locked for the transaction when asked."""
-        query = f"SELECT {_COLUMNS} FROM quality.merge_state WHERE sink = %s AND table_name = %s"
-        values: list[Any] = [sink, table]
-        if scopes is not None:
-            query += " AND scope = ANY(%s)"
-            values.append(list(scopes))
-        if lock:
-            query += " ORDER BY scope FOR UPDATE"
-        return {row[0]: ScopeState(*row) for row in connection.execute(query.encode(), values)}
+        return self.load_tables(connection, {table: sink}, scopes, lock=lock)[table]
 
     def load_tables(
-        self, connection: Connection, sinks: Mapping[str, str], scopes: Sequence[str] | None
+        self, connection: Connection, sinks: Mapping[str, str], scopes: Sequence[str] | None, *, lock: bool = False
     ) -> dict[str, dict[str, ScopeState]]:
-        """Return the states of `scopes` (None: all) in several tables; `sinks` names the sink of each."""
+        """Return the same of several tables; `sinks` names the sink of each."""
         query = (
-            f"SELECT table_name, {_COLUMNS} FROM quality.merge_state "
+            f"SELECT table_name, {_COLUMNS} FROM quality.merge_state s "
             "JOIN unnest(%s::text[], %s::text[]) AS asked (sink, table_name) USING (sink, table_name)"
         )
         values: list[Any] = [list(sinks.values()), list(sinks)]
         if scopes is not None:
             query += " WHERE scope = ANY(%s)"
             values.append(list(scopes))
+        if lock:
+            query += " ORDER BY table_name, scope FOR UPDATE OF s"
         found: dict[str, dict[str, ScopeState]] = {table: {} for table in sinks}
         for table, *state in connection.execute(query.encode(), values):
             found[table][state[0]] = ScopeState(*state)

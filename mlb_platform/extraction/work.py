@@ -6,9 +6,7 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -20,6 +18,7 @@ from mlb_platform.extraction.extract import Extractor
 from mlb_platform.extraction.folded import entity_texts, folded_findings, standing_failures
 from mlb_platform.extraction.folding import Offer, fold
 from mlb_platform.extraction.holding import hold
+from mlb_platform.extraction.merging import Merging, sinks_at_work, timed_merge
 from mlb_platform.extraction.plan import EntityPlan, needs_work
 from mlb_platform.extraction.report import RunReport, TableReport
 from mlb_platform.extraction.stores import Stores
@@ -36,7 +35,6 @@ from resources.merge import (
     MergeSpec,
     ScopeState,
     ScopeVersion,
-    Sink,
 )
 from resources.quality_store import CastFailure, CheckResult
 from resources.raw_store import RawRow
@@ -45,8 +43,6 @@ _log = logging.getLogger(__name__)
 
 FEW_BYTES = 32 << 20
 """Rows of a date or two, which may wait together."""
-Merging = Future[tuple[MergeResult, float]]
-"""A merge under way: its result, and the seconds it took."""
 
 
 @dataclass
@@ -251,7 +247,7 @@ class Work:
     def write(self, batch: TableBatch) -> None:
         """Merge one batch into every sink, one after the other, and add the counts, those merged before included."""
         started = time.perf_counter()
-        results = [_timed_merge(sink, batch) for sink in self.stores.sinks] if batch.batch.versions else []
+        results = [timed_merge(s, batch.spec, batch.batch) for s in self.stores.sinks] if batch.batch.versions else []
         self._count(batch, results, time.perf_counter() - started)
 
     def written(self, ahead: int = 0) -> Generator[TableBatch]:
@@ -262,39 +258,13 @@ class Work:
         is not begun is left.
         """
         waiting: deque[tuple[TableBatch, list[Merging]]] = deque()
-        with self._sinks_at_work() as submit:
+        with sinks_at_work(self.stores.sinks) as submit:
             for batch in self.batches():
-                waiting.append((batch, submit(batch)))
+                waiting.append((batch, submit(batch.spec, batch.batch)))
                 if len(waiting) > ahead and not (ahead and _few(b for b, _ in waiting)):
                     yield self._merged(*waiting.popleft())
             while waiting:
                 yield self._merged(*waiting.popleft())
-
-    @contextmanager
-    def _sinks_at_work(self) -> Iterator[Callable[[TableBatch], list[Merging]]]:
-        """Give each sink threads, in which it merges the batches in their order, as many at once as it may."""
-        begun: dict[tuple[str, str], Merging] = {}
-        with ExitStack() as stack:
-            threads = [
-                stack.enter_context(ThreadPoolExecutor(s.tables_at_once, f"sink-{s.name}")) for s in self.stores.sinks
-            ]
-
-            def submit(batch: TableBatch) -> list[Merging]:
-                if not batch.batch.versions:
-                    return []
-                for thread, sink in zip(threads, self.stores.sinks, strict=True):
-                    named = {r.to_table for r in batch.spec.references} if sink.referenced_first else set()
-                    before = [
-                        merging for (name, table), merging in begun.items() if name == sink.name and table in named
-                    ]
-                    begun[sink.name, batch.spec.table] = thread.submit(_timed_merge, sink, batch, before)
-                return [begun[sink.name, batch.spec.table] for sink in self.stores.sinks]
-
-            try:
-                yield submit
-            finally:
-                for thread in threads:
-                    thread.shutdown(cancel_futures=True)
 
     def _merged(self, batch: TableBatch, merging: list[Merging]) -> TableBatch:
         started = time.perf_counter()
@@ -369,13 +339,6 @@ def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:
 def _few(batches: Iterable[TableBatch]) -> bool:
     size: int = sum(b.batch.rows.nbytes for b in batches)
     return size <= FEW_BYTES
-
-
-def _timed_merge(sink: Sink, batch: TableBatch, before: Iterable[Merging] = ()) -> tuple[MergeResult, float]:
-    """Merge a batch once the merges `before` it have ended; those were begun earlier, so none waits for ever."""
-    wait(before)
-    started = time.perf_counter()
-    return sink.merge(batch.spec, batch.batch), time.perf_counter() - started
 
 
 def pieces_of(captures: Iterable[RawRow], size: int) -> list[dict[int, RawRow]]:
