@@ -155,8 +155,6 @@ def reconcile_in(
     # The planner cannot estimate what the facts hold: loops over them would be quadratic.
     connection.execute("SET LOCAL enable_nestloop = off")
     connection.execute("SET LOCAL jit = off")
-    # differences are few: all that is compared would be sorted for them
-    connection.execute("SET LOCAL enable_presorted_aggregate = off")
     there: dict[str, bool] = {}
     chosen = _games(connection, dates, games, dated_by, there)
     for rule in rules:
@@ -246,7 +244,7 @@ def _compare(
                 name, game, subject, expected, actual, rule.blocks(measure) and game.complete,
                 reasons.get((name, game_pk, subject, expected, actual), ""),
             )
-            for subject, expected, actual in differing or ()
+            for subject, expected, actual in sorted(differing or (), key=lambda d: str(d[0]))
         )  # fmt: skip
         result.append(Compared(rule, measure, game, comparisons, differences))
     return result
@@ -254,8 +252,7 @@ def _compare(
 
 _COUNTED = """
 SELECT game_pk, measure, count(*),
-       jsonb_agg(jsonb_build_array(subject, expected, actual) ORDER BY subject)
-       FILTER (WHERE expected IS DISTINCT FROM actual)
+       jsonb_agg(jsonb_build_array(subject, expected, actual)) FILTER (WHERE expected IS DISTINCT FROM actual)
 FROM ({sql}) compared GROUP BY 1, 2 ORDER BY 1, 2
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from mlb_platform.quality.reconciliation_facts import FACTS, OF_GAMES
-from mlb_platform.quality.reconciliation_sql import choice, quoted, statement, unpivoted
+from mlb_platform.quality.reconciliation_sql import choice, numbers, quoted, statement
 
 BATTING = (
     "plate_appearances", "at_bats", "runs", "hits", "doubles", "triples", "home_runs", "total_bases", "rbi",
@@ -32,8 +32,8 @@ CHARGED_LATER = SCORED_LATER | {"runs"}
 
 def players(table: str, fact: str, measures: Sequence[str]) -> str:
     """Return the statement for a table of players' lines; `fact` is what the plays say of them."""
-    columns = {m: _column(m, fact) for m in measures}
-    actual = f"SELECT game_pk, side, player_id, m.measure, m.value FROM {table} {unpivoted(columns)} WHERE {OF_GAMES}"
+    lines = numbers({m: _column(m, fact) for m in measures})
+    actual = f"SELECT game_pk, side, player_id, measure, {lines[0]} AS value FROM {table} {lines.join} WHERE {OF_GAMES}"
     expected = f"""SELECT game_pk, side, player_id, measure, sum(n) AS n FROM {fact}
                    WHERE measure IN {choice(measures)} GROUP BY 1, 2, 3, 4"""
     uncounted = f"SELECT game_pk, measure FROM uncounted WHERE fact = {quoted(fact)}"
@@ -53,8 +53,8 @@ def teams(table: str) -> str:
 
     A run can be earned by a pitcher and unearned by his team, so earned runs are the pitchers' only.
     """
-    columns = {f"{group}_{m}": _column(m, fact, f"{group}_") for group, fact, measures in GROUPS for m in measures}
-    actual = f"SELECT game_pk, side, m.measure, m.value FROM {table} {unpivoted(columns)} WHERE {OF_GAMES}"
+    totals = numbers({f"{group}_{m}": _column(m, fact, f"{group}_") for group, fact, listed in GROUPS for m in listed})
+    actual = f"SELECT game_pk, side, measure, {totals[0]} AS value FROM {table} {totals.join} WHERE {OF_GAMES}"
     expected = " UNION ALL ".join(
         f"SELECT game_pk, side, '{group}_' || measure AS measure, sum(n) AS n FROM {fact} "
         f"WHERE measure IN {choice(measures)} GROUP BY 1, 2, 3"

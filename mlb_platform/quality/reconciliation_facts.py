@@ -6,7 +6,7 @@ Every fact is of the games in `%(games)s`, so that the keys' indexes are used. A
 from __future__ import annotations
 
 from mlb_platform.quality.reconciliation_events import kinds_sql, names_sql
-from mlb_platform.quality.reconciliation_sql import unpivoted
+from mlb_platform.quality.reconciliation_sql import numbers
 
 OF_GAMES = "game_pk = ANY(%(games)s)"
 HALF = "CASE half_inning WHEN 'top' THEN 'away' ELSE 'home' END"
@@ -30,6 +30,11 @@ CREDITS = {
 }
 """What plate appearances count for, for batters; for pitchers too, where they are batters faced."""
 
+_BATTED = numbers({name: name for name in (*CREDITS, "total_bases", "rbi")})
+_PITCHED = numbers({"batters_faced" if name == "plate_appearances" else name: name for name in CREDITS})
+_CHARGED = numbers({"runs": "1", "earned_runs": "earned::int"})
+_FIELDED = numbers({"put_outs": "put_outs", "assists": "assists"})
+
 FACTS = {
     "kinds": kinds_sql(),
     "names": names_sql(),
@@ -38,6 +43,11 @@ FACTS = {
                abstract_game_state = 'Final' AND coded_game_state IN ('F', 'O') AS complete,
                coalesce(length(status_code) = 2 OR detailed_state LIKE 'Completed Early%%', false) AS cut_short
         FROM game.live_game_metadata WHERE {OF_GAMES})""",
+    # What a play says itself, without how its result is scored.
+    "plays": f"""plays AS (
+        SELECT game_pk, at_bat_index, inning, half_inning, {HALF} AS side, outs, away_score, home_score, is_complete,
+               is_scoring_play
+        FROM game.live_game_plays WHERE {OF_GAMES})""",
     "played": f"""played AS (
         SELECT p.game_pk, p.at_bat_index, p.inning, p.half_inning, {HALF} AS side, {FIELD} AS field_side,
                p.batter_id, p.pitcher_id, coalesce(p.rbi, 0) AS rbi, p.outs, p.balls, p.strikes, p.away_score,
@@ -118,32 +128,32 @@ FACTS = {
         GROUP BY 1, 2, 3)""",
     # By player and measure; what of a game cannot be counted is in `uncounted`.
     "batted": f"""batted AS (
-        SELECT game_pk, side, player_id, m.measure, m.value AS n
+        SELECT game_pk, side, player_id, m.measure, {_BATTED[0]} AS n
         FROM (SELECT game_pk, side, batter_id AS player_id, sum(bases) AS total_bases, sum(rbi) AS rbi,
                      {", ".join(f"{sql} AS {name}" for name, sql in CREDITS.items())}
               FROM appearances GROUP BY 1, 2, 3) counted
-        {unpivoted({name: name for name in (*CREDITS, "total_bases", "rbi")})}
+        {_BATTED.join}
         UNION ALL
         SELECT game_pk, side, runner_id, 'runs', count(*) FROM scored GROUP BY 1, 2, 3)""",
     "pitched": f"""pitched AS (
-        SELECT game_pk, side, player_id, m.measure, m.value AS n
+        SELECT game_pk, side, player_id, m.measure, {_PITCHED[0]} AS n
         FROM (SELECT game_pk, field_side AS side, pitcher_id AS player_id,
                      {", ".join(f"{sql} AS {name}" for name, sql in CREDITS.items())}
               FROM appearances GROUP BY 1, 2, 3) counted
-        {unpivoted({"batters_faced" if n == "plate_appearances" else n: n for n in CREDITS})}
+        {_PITCHED.join}
         UNION ALL
-        SELECT game_pk, field_side, pitcher_id, m.measure, sum(m.value) FROM scored
-        {unpivoted({"runs": "1", "earned_runs": "earned::int"})} GROUP BY 1, 2, 3, 4
+        SELECT game_pk, field_side, pitcher_id, m.measure, sum({_CHARGED[0]}) FROM scored
+        {_CHARGED.join} GROUP BY 1, 2, 3, 4
         UNION ALL SELECT game_pk, side, player_id, 'pitches_thrown', pitches FROM pitched_balls
         UNION ALL SELECT game_pk, side, player_id, 'outs', outs FROM outs_pitched)""",
     "fielded": f"""fielded AS (
-        SELECT game_pk, side, player_id, m.measure, m.value AS n
+        SELECT game_pk, side, player_id, m.measure, {_FIELDED[0]} AS n
         FROM (SELECT game_pk, {FIELD} AS side, player_id,
                      count(DISTINCT (at_bat_index, runner_id)) FILTER (WHERE credit = 'f_putout') AS put_outs,
                      count(DISTINCT (at_bat_index, runner_index)) FILTER (WHERE credit IN ('f_assist', 'f_assist_of'))
                      AS assists
               FROM game.live_game_fielding_credits WHERE {OF_GAMES} GROUP BY 1, 2, 3) counted
-        {unpivoted({"put_outs": "put_outs", "assists": "assists"})})""",
+        {_FIELDED.join})""",
     # Older feeds do not say who was charged with a run, or who made an out.
     "uncounted": """uncounted AS (
         SELECT s.game_pk, 'pitched' AS fact, m.measure FROM scored s

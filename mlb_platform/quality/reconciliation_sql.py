@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 def quoted(text: str) -> str:
@@ -24,10 +25,31 @@ def statement(facts: Mapping[str, str], select: str) -> str:
     return f"WITH {(',' + chr(10)).join(wanted)}{comma}{own}" if wanted else select.strip()
 
 
-def unpivoted(pairs: Mapping[str, str], alias: str = "m") -> str:
-    """Return a lateral list of measures and their values, to be joined to each row: `m (measure, value)`."""
-    rows = ", ".join(f"({quoted(measure)}, ({value})::numeric)" for measure, value in pairs.items())
-    return f"CROSS JOIN LATERAL (VALUES {rows}) {alias} (measure, value)"
+@dataclass(frozen=True)
+class Measures:
+    """Several measures of each row of a select, `m.measure` each, and the expressions of what is told of them.
+
+    Which of the expressions counts is chosen by CASE: those of a lateral VALUES would be compiled anew for every row.
+    """
+
+    of: Mapping[str, Sequence[str]]
+    """By measure the expressions, of the same types and as many for each."""
+
+    @property
+    def join(self) -> str:
+        """What is joined to each row."""
+        rows = ", ".join(f"({number}, {quoted(measure)})" for number, measure in enumerate(self.of))
+        return f"CROSS JOIN (VALUES {rows}) m (number, measure)"
+
+    def __getitem__(self, place: int) -> str:
+        """Return what stands at a place, of the measure at hand."""
+        cases = " ".join(f"WHEN {number} THEN {told[place]}" for number, told in enumerate(self.of.values()))
+        return f"(CASE m.number {cases} END)"
+
+
+def numbers(of: Mapping[str, str]) -> Measures:
+    """Return measures with a number each."""
+    return Measures({measure: [f"({number})::numeric"] for measure, number in of.items()})
 
 
 def choice(names: Sequence[str]) -> str:
