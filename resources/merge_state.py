@@ -196,12 +196,14 @@ class MergeStates:
         """Return the same of several tables; `sinks` names the sink of each."""
         query = (
             f"SELECT table_name, {_COLUMNS} FROM quality.merge_state s "
-            "JOIN unnest(%s::text[], %s::text[]) AS asked (sink, table_name) USING (sink, table_name)"
+            "JOIN unnest(%(sinks)s::text[], %(tables)s::text[]) AS asked (sink, table_name) USING (sink, table_name) "
+            # said once more, so that the key's index is used whatever the planner expects to find
+            "WHERE s.sink = ANY(%(sinks)s) AND s.table_name = ANY(%(tables)s)"
         )
-        values: list[Any] = [list(sinks.values()), list(sinks)]
+        values: dict[str, Any] = {"sinks": list(sinks.values()), "tables": list(sinks)}
         if scopes is not None:
-            query += " WHERE scope = ANY(%s)"
-            values.append(list(scopes))
+            query += " AND scope = ANY(%(scopes)s)"
+            values["scopes"] = list(scopes)
         if lock:
             query += " ORDER BY table_name, scope FOR UPDATE OF s"
         found: dict[str, dict[str, ScopeState]] = {table: {} for table in sinks}
