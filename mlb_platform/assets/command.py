@@ -33,7 +33,7 @@ from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.plan import dates_of, entities_of_dates
 from mlb_platform.extraction.report import RunReport
-from mlb_platform.extraction.transformation import AHEAD, BaseTransformation, Progress
+from mlb_platform.extraction.transformation import BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
@@ -101,8 +101,7 @@ class _Task:
         notes = WorkNotes.of(work, reports.folder)
         whole = self._whole_dates(work.report.dates)
         # games that are handed over one by one give way to others between tables
-        ahead = AHEAD if self.entities is None else 0
-        with closing(work.written(ahead)) as written:
+        with closing(work.written(ahead=self.entities is None)) as written:
             for batch in written:
                 reports.announce(batch.report, [None] if notes.undated else work.report.dates)
                 told.add(list(self._recorded(work, batch, notes, whole)))

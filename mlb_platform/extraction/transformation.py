@@ -27,8 +27,6 @@ from resources.raw_store import RawRow
 from resources.views import ensure_view
 
 Progress = Callable[[Work], None]
-AHEAD = 6
-"""Tables that a sink may be ahead of what is told of them; while the rows of those are few, more."""
 
 
 class TransformMode(enum.Enum):
@@ -118,7 +116,7 @@ class BaseTransformation:
 
     def write_targets(self, work: Work, progress: Progress | None = None) -> dict[str, TableReport]:
         """Merge a piece of work into every sink; return the metrics by table."""
-        with closing(work.written(AHEAD if progress is None else 0)) as written:
+        with closing(work.written(ahead=progress is None)) as written:
             for _ in written:
                 if progress is not None:
                     progress(work)

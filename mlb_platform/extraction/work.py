@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,8 +42,8 @@ from resources.raw_store import RawRow
 
 _log = logging.getLogger(__name__)
 
-FEW_BYTES = 32 << 20
-"""Rows of a date or two, which may wait together."""
+AHEAD_BYTES = 128 << 20
+"""Rows that may wait behind a table: all small ones of thirty dates, so that they do not wait for a large one."""
 
 
 @dataclass
@@ -250,21 +251,21 @@ class Work:
         results = [timed_merge(s, batch.spec, batch.batch) for s in self.stores.sinks] if batch.batch.versions else []
         self._count(batch, results, time.perf_counter() - started)
 
-    def written(self, ahead: int = 0) -> Generator[TableBatch]:
+    def written(self, *, ahead: bool = False) -> Generator[TableBatch]:
         """Merge the batches of all tables, in their order, and yield each once it is in every sink.
 
-        A sink may be `ahead` by so many tables of what was yielded, or by more whose rows take at most FEW_BYTES: it
-        goes on while the caller is at work. Close it before the locks go: what is under way then ends first, and what
-        is not begun is left.
+        A sink may be `ahead` of what was yielded, by tables whose rows take up to AHEAD_BYTES: it goes on while the
+        caller is at work. Close it before the locks go: what is under way then ends first, and what is not begun is
+        left.
         """
-        waiting: deque[tuple[TableBatch, list[Merging]]] = deque()
+        waiting: deque[tuple[TableBatch, list[Merging], int]] = deque()
         with sinks_at_work(self.stores.sinks) as submit:
             for batch in self.batches():
-                waiting.append((batch, submit(batch.spec, batch.batch)))
-                if len(waiting) > ahead and not (ahead and _few(b for b, _ in waiting)):
-                    yield self._merged(*waiting.popleft())
+                waiting.append((batch, submit(batch.spec, batch.batch), batch.batch.rows.nbytes))
+                if not ahead or sum(size for _, _, size in islice(waiting, 1, None)) >= AHEAD_BYTES:
+                    yield self._merged(*waiting.popleft()[:2])
             while waiting:
-                yield self._merged(*waiting.popleft())
+                yield self._merged(*waiting.popleft()[:2])
 
     def _merged(self, batch: TableBatch, merging: list[Merging]) -> TableBatch:
         started = time.perf_counter()
@@ -334,11 +335,6 @@ def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:
     if set(column.unique().to_pylist()) <= set(raw_ids):
         return table
     return table.filter(pc.is_in(column, value_set=pa.array(list(raw_ids), pa.int64())))
-
-
-def _few(batches: Iterable[TableBatch]) -> bool:
-    size: int = sum(b.batch.rows.nbytes for b in batches)
-    return size <= FEW_BYTES
 
 
 def pieces_of(captures: Iterable[RawRow], size: int) -> list[dict[int, RawRow]]:

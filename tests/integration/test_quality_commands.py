@@ -19,6 +19,7 @@ from mlb_platform.assets import command, reports
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.specs import table_key
 from mlb_platform.cli.main import run
+from mlb_platform.extraction import work
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings, load_settings
 from resources.errors import PlatformError
@@ -312,13 +313,13 @@ def test_the_links_of_a_run_that_is_ended_lead_to_pages_that_can_be_caught_up_wi
 ) -> None:
     """Killed after its first table, or failing while it checks; a page whose rows have changed is not left either."""
 
-    def kill(work: object) -> None:
+    def kill(_: object) -> None:
         raise KeyboardInterrupt
 
     def fail(*_: object, **__: object) -> None:
         raise PlatformError("the checks cannot be made")
 
-    monkeypatch.setattr(command, "AHEAD", 0)  # the second table is not on its way yet
+    monkeypatch.setattr(work, "AHEAD_BYTES", 0)  # the second table is not on its way yet
     with DagsterInstance.ephemeral() as instance:
         with pytest.raises(KeyboardInterrupt):
             materialize_dates(made, "small/game_v1", dates=DAYS, on_progress=kill, instance=instance)
