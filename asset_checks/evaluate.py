@@ -201,7 +201,7 @@ def _relationships(
         "orphans": MetadataValue.int(sum(r["orphans"] for r in rows)),
         "checked": MetadataValue.int(sum(r["checked"] for r in rows)),
     }
-    if last or told or any(r["known"] or not record.provided for r, record in zip(rows, records, strict=True)):
+    if last or told or any(r["known"] for r in rows):
         metadata["relationships"] = MetadataValue.table([TableRecord(r) for r in rows], _RELATIONSHIPS)
     text = text or f"{len(rows)} relationships, every row finds what it names"
     return _verdict(target, RELATIONSHIPS, day, not told, AssetCheckSeverity.WARN, text, metadata)

@@ -14,8 +14,6 @@ from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from sqlalchemy import Table, text
 
-from resources.dagster_serialization import serialized
-
 
 def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, message: str | None) -> EventLogEntry:
     """Return the log entry that Dagster itself would write for an event of a running step.
@@ -45,11 +43,10 @@ def log_entry(step: StepExecutionContext, kind: DagsterEventType, data: Any, mes
     )
 
 
-def insert_entries(connection: Any, entries: Sequence[EventLogEntry]) -> tuple[list[int], list[str]]:
-    """Insert entries together; return their numbers, and the entries as they are stored."""
+def insert_entries(connection: Any, entries: Sequence[EventLogEntry], texts: Sequence[str]) -> list[int]:
+    """Insert entries together, of which `texts` are the serialized ones; return their numbers."""
     sequence = text("SELECT nextval(pg_get_serial_sequence('event_logs', 'id')) FROM generate_series(1, :wanted)")
     ids = [int(row[0]) for row in connection.execute(sequence, {"wanted": len(entries)})]
-    texts = [serialized(entry) for entry in entries]
     rows = []
     for event_id, entry, told in zip(ids, entries, texts, strict=True):
         event = entry.get_dagster_event()
@@ -66,7 +63,7 @@ def insert_entries(connection: Any, entries: Sequence[EventLogEntry]) -> tuple[l
             }
         )
     copy_into(connection, SqlEventLogStorageTable, rows)
-    return ids, texts
+    return ids
 
 
 def stored_time(entry: EventLogEntry) -> datetime:

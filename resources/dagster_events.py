@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC
+from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
@@ -29,6 +31,7 @@ from dagster_shared.record import replace
 from sqlalchemy import select, text
 
 from resources.dagster_entries import copy_into, insert_entries, log_entry, stored_time
+from resources.dagster_serialization import serialized
 
 CHUNK = 250
 """Verdicts a statement."""
@@ -113,8 +116,16 @@ def record_verdicts(
         for verdict in verdicts:
             DagsterEvent.asset_check_evaluation(step, verdict)
         return
-    for start in range(0, len(verdicts), CHUNK):
-        _write(storage, [_entry(step, verdict) for verdict in verdicts[start : start + CHUNK]])
+    writing: Future[None] | None = None
+    with storage._connect() as connection, ThreadPoolExecutor(1, "verdicts-written") as other:
+        for start in range(0, len(verdicts), CHUNK):
+            entries = [_entry(step, verdict) for verdict in verdicts[start : start + CHUNK]]
+            texts = [serialized(entry) for entry in entries]  # while those before are copied
+            if writing is not None:
+                writing.result()
+            writing = other.submit(_write, connection, entries, texts)
+        if writing is not None:
+            writing.result()
 
 
 def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLogEntry:
@@ -125,14 +136,13 @@ def _entry(step: StepExecutionContext, verdict: AssetCheckEvaluation) -> EventLo
     return log_entry(step, DagsterEventType.ASSET_CHECK_EVALUATION, verdict, message)
 
 
-def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
-    with storage._connect() as connection:
-        ids, events = insert_entries(connection, entries)
-        rows = [_execution(entry, event) for entry, event in zip(entries, events, strict=True)]
-        told = {name: [row[name] for row in rows] for name in ("asset_key", "check_name", "partition")}
-        connection.execute(_NO_LONGER_PLANNED, {"run_id": entries[0].run_id, **told})
-        found = [{**row, "evaluation_event_storage_id": event_id} for row, event_id in zip(rows, ids, strict=True)]
-        copy_into(connection, AssetCheckExecutionsTable, found)
+def _write(connection: Any, entries: Sequence[EventLogEntry], texts: Sequence[str]) -> None:
+    ids = insert_entries(connection, entries, texts)
+    rows = [_execution(entry, event) for entry, event in zip(entries, texts, strict=True)]
+    told = {name: [row[name] for row in rows] for name in ("asset_key", "check_name", "partition")}
+    connection.execute(_NO_LONGER_PLANNED, {"run_id": entries[0].run_id, **told})
+    found = [{**row, "evaluation_event_storage_id": event_id} for row, event_id in zip(rows, ids, strict=True)]
+    copy_into(connection, AssetCheckExecutionsTable, found)
 
 
 def _execution(entry: EventLogEntry, event: str) -> dict[str, object]:

@@ -78,8 +78,9 @@ class MaterializationLog:
 
 
 def _write(storage: PostgresEventLogStorage, entries: Sequence[EventLogEntry]) -> None:
+    texts = [serialized(entry) for entry in entries]
     with storage._connect() as connection:
-        ids, _ = insert_entries(connection, entries)
+        ids = insert_entries(connection, entries, texts)
     latest: dict[tuple[str, str], tuple[EventLogEntry, int]] = {}
     for entry, event_id in zip(entries, ids, strict=True):
         event = entry.get_dagster_event()
