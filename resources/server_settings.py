@@ -24,8 +24,9 @@ CLIENT_OPTIONS = "-c timezone=UTC"  # given, so that a PGOPTIONS of the caller d
 PASSING = ("shared memory block", 'lock file "postmaster.pid"')
 
 # For a small machine that Spark shares. No parallel query: its shared memory is 64 MB in a container, and the cores
-# are busy. WAL is minimal because nothing replicates. One SCRAM iteration makes a connection three times cheaper and
-# is safe with a password of 48 random bytes.
+# are busy. Tables that only grow are vacuumed once a million rows are new: by default a backfill's are read again and
+# again while they are filled. WAL is minimal because nothing replicates. One SCRAM iteration makes a connection three
+# times cheaper and is safe with a password of 48 random bytes.
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -39,6 +40,7 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",
     "max_parallel_maintenance_workers": "0",
     "jit": "off",
+    "autovacuum_vacuum_insert_threshold": "1000000",
     "random_page_cost": "1.1",
     "fsync": "on",
     "wal_level": "minimal",

@@ -190,8 +190,11 @@ def is_stub(path: Path) -> bool:
 
 
 def save(path: Path, page: str) -> Path:
-    """Write a page whole or not at all; raise PlatformError where it cannot be written."""
+    """Write a page whole or not at all, unless it is there as it is; raise PlatformError where it cannot be written."""
     half = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(OSError, UnicodeDecodeError):
+        if path.read_text("utf-8") == page:
+            return path
     try:
         try:
             half.write_text(page, "utf-8")
