@@ -50,6 +50,11 @@ class Arena:
         prepare = {HAND: self.hand.prepare, DUCKDB: self.duckdb.prepare, PER_TABLE: self.per_table.prepare}
         return timed(prepare[contender])
 
+    def settle(self) -> None:
+        """Vacuum what there is: autovacuum would do it for one contender's tables while the next one runs."""
+        with self.ours.platform.postgres.connect(autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+
     def run(self, contender: str, dates: Range) -> tuple[dict[str, float], Spent]:
         """Bring a contender's tables up to the newest captures of these dates; return seconds by phase, and in all."""
         with self.ours.platform.postgres.connect(autocommit=True) as connection:

@@ -17,6 +17,7 @@ def season(at: Arena, size: Size) -> Workload:
         told(f"season, turn {n + 1} of {size.season_repeat}")
         for contender in (DUCKDB, *SIDE_BY_SIDE):
             at.fresh(contender)
+            at.settle()
             at.sample(workload, contender, dates, "end to end")
             if last and contender not in (DUCKDB, HAND):
                 at.compare(workload, (HAND, DUCKDB) if contender == OURS else (HAND,), contender)
