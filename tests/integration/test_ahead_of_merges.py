@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from helpers import MAY_1, MAY_2, SMALL, Bench, game, mapping_of
 from pyspark.sql import SparkSession
 
+from mlb_platform.extraction import work
 from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.transformation import BaseTransformation
 from mlb_platform.extraction.work import extractor_of
+from resources.delta_sink import DeltaSink
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec
 from resources.postgres import Postgres
 from resources.postgres_sink import PostgresSink
@@ -108,3 +111,34 @@ def test_rows_come_after_those_they_refer_to(bench: Bench, monkeypatch: pytest.M
     bench.run()
     assert events == [f"{table} {what}" for table in TABLES for what in ("begins", "is there")]
     assert len(bench.mapped("small.plays")) == 8
+
+
+@pytest.mark.parametrize(
+    ("ahead", "fit", "expected"),
+    [(True, True, True), (True, False, False), (False, True, False)],
+    ids=["goes on", "too many rows wait", "asked not to"],
+)
+def test_tables_behind_one_that_takes_long_go_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, ahead: bool, fit: bool, expected: bool
+) -> None:
+    """While PostgreSQL is at work on the games, the lake goes on with the plays, if the rows that wait are not many."""
+    plays_begun, merge_table, merge_lake = Event(), PostgresSink.merge, DeltaSink.merge
+    seen = []
+
+    def slowly(sink: PostgresSink, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        if spec.table == "small.games":
+            seen.append(plays_begun.wait(5 if expected else 0.5))
+        return merge_table(sink, spec, batch)
+
+    def noted(sink: DeltaSink, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
+        if spec.table == "small.plays":
+            plays_begun.set()
+        return merge_lake(sink, spec, batch)
+
+    monkeypatch.setattr(PostgresSink, "merge", slowly)
+    monkeypatch.setattr(DeltaSink, "merge", noted)
+    if not fit:
+        monkeypatch.setattr(work, "AHEAD_BYTES", 0)
+    with open_work(bench.stores, bench.mapping, TABLES, ["1", "2"], dates=[MAY_1]) as opened:
+        assert [b.spec.table for b in opened.written(ahead=ahead)] == TABLES
+    assert seen == [expected]

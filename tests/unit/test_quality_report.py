@@ -134,6 +134,15 @@ def test_pages_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
         save(path / "c.html", "page")
 
 
+def test_a_page_that_is_there_as_it_is_to_be_is_left(tmp_path: Path) -> None:
+    path = save(tmp_path / "b.html", "page")
+    written = path.stat().st_ino
+    save(path, "page")
+    assert path.stat().st_ino == written, "a page is written beside its place and moved there"
+    save(path, "another")
+    assert path.read_text("utf-8") == "another"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
