@@ -114,17 +114,15 @@ class _Task:
         stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
         known = known_orphans(self.platform.settings.mappings)
         mappings, lake = self.platform.registry.mappings, self.platform.settings.lake
-        with ThreadPoolExecutor(1, "reconciliation") as other:
+        payloads = days if mapping.targets[0].name in tables else []  # their checks belong to the first table
+        with ThreadPoolExecutor(2, "verdicts-of-dates") as other:
             reconciling = other.submit(lambda: [*evaluate_reconciliation(self.platform, mapping, tables, days)])
+            completing = other.submit(lambda: [*evaluate_completeness(self.platform, mapping, payloads)])
             of_tables = evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial)
             for _, found in groupby(of_tables, key=lambda v: v.check_name == RELATIONSHIPS):
                 yield list(found)
-            found = []
-            if mapping.targets[0].name in tables:
-                if self.aside:
-                    found += evaluate_coverage(self.platform, mapping, days)
-                found += evaluate_completeness(self.platform, mapping, days)
-            yield found + reconciling.result()
+            coverage = evaluate_coverage(self.platform, mapping, payloads) if payloads and self.aside else ()
+            yield [*coverage, *completing.result(), *reconciling.result()]
 
     def _dates_of(self, work: Work) -> set[date]:
         tables = self.transformation.tables
