@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -33,14 +34,22 @@ class CpuClock:
 
     def now(self) -> float:
         """Return the processor seconds used so far."""
+        ended, total = self._ended(), self._total()
+        while ended != (ended := self._ended()):
+            total = self._total()  # one ended meanwhile: it may have been counted twice or not at all
+        return total
+
+    def _ended(self) -> float:
+        """Return the seconds of children that have ended."""
+        return sum(t.children_user + t.children_system for t in (root.cpu_times() for root in self._roots))
+
+    def _total(self) -> float:
         total = 0.0
         for root in self._roots:
             for process in (root, *root.children(recursive=True)):
-                try:
+                with suppress(psutil.NoSuchProcess):  # its parent counts it from now on
                     t = process.cpu_times()
-                except psutil.NoSuchProcess:
-                    continue  # its parent counts it from now on
-                total += t.user + t.system + t.children_user + t.children_system
+                    total += t.user + t.system + t.children_user + t.children_system
         return total
 
     def spent(self, action: Callable[[], _Result]) -> tuple[_Result, Spent]:
