@@ -10,6 +10,16 @@ from typing import Any
 
 from psycopg import sql
 
+from asset_checks.relationships_sql import (
+    NamedRows,
+    beginning,
+    counted,
+    day_of,
+    naming,
+    orphans_of,
+    rows_named,
+    within_days,
+)
 from asset_checks.settled import Mappings, owners, writers_waited_for
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.models import Relationship
@@ -20,7 +30,7 @@ from resources.postgres import Connection
 
 SAMPLES = 5
 MANY_ENTITIES = 1_000
-"""Of so many entities the rows they name fit into HASHED; of more it is left to PostgreSQL how it looks them up."""
+"""Of more the rows they name might not fit into HASHED: it is left to PostgreSQL how it looks them up."""
 HASHED = b"SET LOCAL work_mem = '64MB'"
 
 
@@ -140,31 +150,37 @@ def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationshi
 def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[date]) -> None:
     """Count by one statement, each table read once; then name the orphans where there are any."""
     scopes = _scopes(connection, {q.target.name for q in asked}, days)
-    names = {table: f"scopes_{n}" for n, table in enumerate(scopes) if len(scopes[table]) <= MANY_ENTITIES}
-    values = {"days": list(days), **{name: scopes[table] for table, name in names.items()}}
-    conditions = [_conditions(q, names.get(q.target.name)) for q in asked]
+    named = [rows_named(q.target, q.relationship) for q in asked]
+    entities: dict[NamedRows, set[str]] = defaultdict(set)
+    for q, rows in zip(asked, named, strict=True):
+        if rows is not None:
+            entities[rows].update(scopes.get(q.target.name, ()))
+    few = {r: f"named_{n}" for n, (r, found) in enumerate(entities.items()) if len(found) <= MANY_ENTITIES}
+    values = {"days": list(days), **{name: sorted(entities[r]) for r, name in few.items()}}
+    conditions = [orphans_of(q.relationship, few.get(r) if r else None) for q, r in zip(asked, named, strict=True)]
     of_tables: dict[str, list[int]] = defaultdict(list)
     for n, question in enumerate(asked):
         of_tables[question.target.name].append(n)
-    counting = [_counted(asked[ns[0]].target, {n: conditions[n] for n in ns}) for ns in of_tables.values()]
+    counting = [counted(asked[ns[0]].target, {n: conditions[n] for n in ns}) for ns in of_tables.values()]
     found: dict[int, dict[date | None, dict[str, dict[str, int]]]] = {}
     connection.execute(HASHED)
-    for when, counts in connection.execute(sql.SQL(" UNION ALL ").join(counting), values):
+    for when, counts in connection.execute(beginning(few) + sql.SQL(" UNION ALL ").join(counting), values):
         for n, checked, orphans in counts:
             asked[n].by_date[when].checked += checked
             if orphans:
                 found[n] = defaultdict(lambda: defaultdict(dict))
     for n, orphans in found.items():
-        for when, entity, value, rows in connection.execute(_named(asked[n], conditions[n]), values):
-            orphans[when][entity][value] = rows
+        query = beginning(few) + naming(asked[n].target, asked[n].relationship, conditions[n])
+        for when, entity, value, count in connection.execute(query, values):
+            orphans[when][entity][value] = count
     for n, question in enumerate(asked):
         orphans = found.get(n, {})
         _keep(question, orphans)
-        entities = {entity for entity, _ in question.reasons}
+        excused = {entity for entity, _ in question.reasons}
         if question.target.partition:
-            entities &= {*scopes.get(question.target.name, ())}
-        if entities:
-            _keep_settled(connection, question, {**values, "entities": sorted(entities)}, orphans)
+            excused &= {*scopes.get(question.target.name, ())}
+        if excused:
+            _keep_settled(connection, question, {**values, "entities": sorted(excused)}, orphans)
 
 
 def _keep(question: _Question, found: Mapping[date | None, Mapping[str, Mapping[str, int]]]) -> None:
@@ -190,94 +206,15 @@ def _keep_settled(
     query = sql.SQL(
         "SELECT DISTINCT {day}, t.{scope}::text FROM {table} t WHERE {within} AND t.{scope}::text = ANY({entities})"
     ).format(
-        day=_day(target),
+        day=day_of(target),
         scope=sql.Identifier(target.scope),
         table=sql.Identifier(*target.name.split(".")),
-        within=_within(target),
+        within=within_days(target),
         entities=sql.Placeholder("entities"),
     )
     for when, entity in connection.execute(query, values).fetchall():
         orphans = found.get(when, {}).get(entity, {})
         question.by_date[when].settled += sorted(k for k in reasons if k[0] == entity and k[1] not in orphans)
-
-
-@dataclass(frozen=True)
-class _Conditions:
-    """Of a row `t`: whether it names another, and whether that is not there."""
-
-    given: sql.Composable
-    orphan: sql.Composable
-
-
-def _conditions(question: _Question, scopes: str | None) -> _Conditions:
-    """Return the conditions; where rows name others of their own entity, only those of `scopes` are read.
-
-    Those by IN, for which PostgreSQL hashes the named rows where they fit into memory. Of NOT EXISTS it decides by how
-    many rows it expects, and of dates newer than its statistics it expects none: then it looked up every row, seven
-    times slower. What does not fit would be read through for each row by IN: the rest is NOT EXISTS.
-    """
-    target, relationship = question.target, question.relationship
-    named_by = dict(zip(relationship.from_fields, relationship.to_fields, strict=True))
-    ours = [sql.Identifier("t", name) for name in named_by]
-    theirs = [sql.Identifier("p", name) for name in named_by.values()]
-    other = sql.Identifier(*relationship.to_table.split("."))
-    given = sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(name) for name in ours)
-    if scopes and target.partition and target.scope in named_by:
-        orphan = sql.SQL("({}) NOT IN (SELECT {} FROM {} p WHERE {} = ANY(({}::text[])::{}[]) AND {})").format(
-            sql.SQL(", ").join(ours), sql.SQL(", ").join(theirs), other,
-            sql.Identifier("p", named_by[target.scope]), sql.Placeholder(scopes),
-            sql.SQL(str(target.by_name[target.scope].type)),
-            sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(name) for name in theirs),
-        )  # fmt: skip
-    else:
-        pairs = (sql.SQL("{} = {}").format(p, t) for p, t in zip(theirs, ours, strict=True))
-        orphan = sql.SQL("NOT EXISTS (SELECT FROM {} p WHERE {})").format(other, sql.SQL(" AND ").join(pairs))
-    return _Conditions(given, orphan)
-
-
-def _counted(target: ResolvedTarget, conditions: Mapping[int, _Conditions]) -> sql.Composable:
-    """Return what gives, by date, (number, rows that name another, orphans among them) of each question to a table."""
-    counts = [
-        sql.SQL(
-            "ARRAY[{number}, count(*) FILTER (WHERE {given}), count(*) FILTER (WHERE {given} AND {orphan})]"
-        ).format(number=sql.Literal(number), given=c.given, orphan=c.orphan)
-        for number, c in conditions.items()
-    ]
-    return sql.SQL("(SELECT {day}, ARRAY[{counts}] FROM {table} t WHERE {within} GROUP BY {day})").format(
-        day=_day(target),
-        counts=sql.SQL(", ").join(counts),
-        table=sql.Identifier(*target.name.split(".")),
-        within=_within(target),
-    )
-
-
-def _named(question: _Question, conditions: _Conditions) -> sql.Composable:
-    """Return what gives the orphans: date, entity, the value that names nothing, and how many rows do."""
-    target = question.target
-    values = sql.SQL(", ").join(sql.Identifier("t", name) for name in question.relationship.from_fields)
-    return sql.SQL(
-        "SELECT {day}, t.{scope}::text, concat_ws(', ', {values}), count(*) FROM {table} t "
-        "WHERE {within} AND {given} AND {orphan} GROUP BY {day}, t.{scope}, {values}"
-    ).format(
-        day=_day(target),
-        scope=sql.Identifier(target.scope),
-        values=values,
-        table=sql.Identifier(*target.name.split(".")),
-        within=_within(target),
-        given=conditions.given,
-        orphan=conditions.orphan,
-    )
-
-
-def _day(target: ResolvedTarget) -> sql.Composable:
-    return sql.Identifier("t", target.partition) if target.partition else sql.SQL("NULL::date")
-
-
-def _within(target: ResolvedTarget) -> sql.Composable:
-    """Return what keeps to the dates, by which tables are indexed."""
-    if not target.partition:
-        return sql.SQL("true")
-    return sql.SQL("{} = ANY({}::date[])").format(_day(target), sql.Placeholder("days"))
 
 
 def _scopes(connection: Connection, tables: Collection[str], days: Sequence[date]) -> dict[str, list[str]]:

@@ -18,11 +18,9 @@ from asset_checks.evaluate import RELATIONSHIPS, evaluate
 from asset_checks.relationships import (
     Orphans,
     RelationshipRecord,
-    _conditions,
-    _counted,
-    _Question,
     read_relationships,
 )
+from asset_checks.relationships_sql import beginning, counted, orphans_of, rows_named
 from mlb_platform.mapping.loader import MappingRegistry, mapping_files
 from mlb_platform.quality.known import KnownOrphan, known_orphans, stray_entries
 from mlb_platform.settings import PROJECT_ROOT
@@ -123,12 +121,15 @@ def test_orphans_are_counted_by_game(bench: Bench) -> None:
 def test_rows_that_statistics_do_not_know_of_are_not_looked_up_one_by_one(bench: Bench) -> None:
     """PostgreSQL expects none of a date newer than its statistics; the rows named are hashed all the same."""
     target = bench.mapping.by_name["small.plays"]
-    record = RelationshipRecord(target.relationships[0])
-    conditions = _conditions(_Question(target, target.relationships[0], {MAY_2: record}, {}), "scopes")
-    query = sql.SQL("EXPLAIN (VERBOSE) ") + _counted(target, {0: conditions})
+    relationship = target.relationships[0]
+    named = {rows: "named" for rows in [rows_named(target, relationship)] if rows is not None}
+    query = beginning(named) + counted(target, {0: orphans_of(relationship, *named.values())})
     with bench.postgres.transaction() as connection:
         connection.execute("ANALYZE small.games; ANALYZE small.plays")
-        plan = [row[0] for row in connection.execute(query, {"days": [MAY_2], "scopes": ["1"]})]
+        plan = [
+            row[0]
+            for row in connection.execute(sql.SQL("EXPLAIN (VERBOSE) ") + query, {"days": [MAY_2], "named": ["1"]})
+        ]
     assert any("rows=1 " in line for line in plan)
     uses = [use for line in plan if "Output" in line for use in re.findall(r"\((?:hashed )?SubPlan \d+\)", line)]
     assert uses and all(use.startswith("(hashed") for use in uses), plan
