@@ -49,14 +49,13 @@ CREATE INDEX IF NOT EXISTS merge_history_scope ON quality.merge_history (sink, t
 REMEMBER = """
 INSERT INTO quality.merge_history AS h (sink, table_name, scope, version, changed, raw_id, observed_at, content_hash,
                                         derivation_hash, partition_date, rows, unexamined)
-SELECT s.sink, s.table_name, s.scope, %(version)s, c.changed, s.raw_id, s.observed_at, s.content_hash,
+SELECT s.sink, s.table_name, s.scope, %(version)s, s.changed, s.raw_id, s.observed_at, s.content_hash,
        s.derivation_hash, s.partition_date, s.rows,
        NOT %(first)s
-       AND (c.changed OR NOT EXISTS (SELECT FROM quality.merge_history p
+       AND (s.changed OR NOT EXISTS (SELECT FROM quality.merge_history p
                                      WHERE (p.sink, p.table_name, p.scope) = (s.sink, s.table_name, s.scope)))
-FROM saved s CROSS JOIN LATERAL (
-    SELECT coalesce(sum(value::bigint), 0) > 0 AS changed FROM jsonb_each_text(s.counts)
-    WHERE key IN ('inserted', 'updated', 'deleted')) c
+FROM (SELECT *, coalesce((counts ->> 'inserted')::bigint, 0) + coalesce((counts ->> 'updated')::bigint, 0)
+                + coalesce((counts ->> 'deleted')::bigint, 0) > 0 AS changed FROM saved) s
 ORDER BY s.scope
 ON CONFLICT DO NOTHING
 """
