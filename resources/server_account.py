@@ -18,6 +18,9 @@ from typing import IO
 from resources.errors import PlatformError
 
 SYSTEM_BASE = Path("/var/lib/mlb-data-platform")
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "67108864"}
+"""For glibc: a session keeps up to 64 MB it has freed. By default it gives the memory of each raw document back to the
+kernel, and gets it anew, zeroed, for the next: a twelfth of what reading one takes."""
 
 
 class EmbeddedPostgresError(PlatformError):
@@ -43,7 +46,7 @@ class Account:
     ) -> int:
         """Run `command` as this user, with stdout and stderr to `output`; return its exit code."""
         # Nothing of the caller's environment (PGPORT, PGOPTIONS, LC_ALL, …) may change what the server is or says.
-        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", **_MALLOC}
         done = subprocess.run(
             [str(part) for part in command],
             input=stdin,
