@@ -150,11 +150,11 @@ def _reasons(known: Sequence[KnownOrphan], table: str, relationship: Relationshi
 def _answer(connection: Connection, asked: Sequence[_Question], days: Sequence[date]) -> None:
     """Count by one statement, each table read once; then name the orphans where there are any."""
     scopes = _scopes(connection, {q.target.name for q in asked}, days)
-    named = [rows_named(q.target, q.relationship) for q in asked]
+    named = [rows_named(q.target, q.relationship) if q.target.name in scopes else None for q in asked]
     entities: dict[NamedRows, set[str]] = defaultdict(set)
     for q, rows in zip(asked, named, strict=True):
         if rows is not None:
-            entities[rows].update(scopes.get(q.target.name, ()))
+            entities[rows].update(scopes[q.target.name])
     few = {r: f"named_{n}" for n, (r, found) in enumerate(entities.items()) if len(found) <= MANY_ENTITIES}
     values = {"days": list(days), **{name: sorted(entities[r]) for r, name in few.items()}}
     conditions = [orphans_of(q.relationship, few.get(r) if r else None) for q, r in zip(asked, named, strict=True)]

@@ -118,6 +118,13 @@ def test_orphans_are_counted_by_game(bench: Bench) -> None:
     assert row.data["by_entity"] == "2: 2 (2), 3: 3 (3)"
 
 
+def test_rows_of_no_merge_on_record_are_looked_up_too(bench: Bench) -> None:
+    """Where merge_state says nothing of a table's games, the rows named are not kept to those it knows."""
+    with bench.postgres.transaction() as connection:
+        connection.execute("DELETE FROM quality.merge_state WHERE table_name = 'small.plays'")
+    test_orphans_are_counted_by_game(bench)
+
+
 def test_rows_that_statistics_do_not_know_of_are_not_looked_up_one_by_one(bench: Bench) -> None:
     """PostgreSQL expects none of a date newer than its statistics; the rows named are hashed all the same."""
     target = bench.mapping.by_name["small.plays"]
