@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from enum import Enum
 from functools import cache, lru_cache
 from math import isfinite
 from typing import Any
@@ -53,7 +52,7 @@ def _packed(value: Any) -> Any:
     if kind is list:
         return [_packed(inner) for inner in value]
     if _serializer(kind) is None:
-        return _known_member(value) if issubclass(kind, Enum) else pack_value(value)
+        return pack_value(value)
     if issubclass(kind, _OFTEN_THE_SAME):
         try:
             return _known_record(kind, value)
@@ -67,12 +66,6 @@ def _serializer(kind: Any) -> ObjectSerializer[Any] | None:
     """Return how Dagster takes a record apart; None for what is none."""
     is_record = issubclass(kind, tuple) and hasattr(kind, "_fields")
     return _WHITELIST_MAP.object_serializers.get(kind.__name__) if is_record else None
-
-
-@lru_cache(_REMEMBERED, typed=True)
-def _known_member(value: Enum) -> Any:
-    """Return a member of an enumeration as Dagster packs it; nobody may change it."""
-    return pack_value(value)
 
 
 @lru_cache(_REMEMBERED)
