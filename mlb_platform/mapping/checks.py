@@ -11,8 +11,7 @@ from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.models import FieldDefinition, MappingConfig, RowSource, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
 from mlb_platform.mapping.problems import Finding, Location
-from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition, resolve
-from mlb_platform.mapping.shape import document_tree
+from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition
 from mlb_platform.mapping.sql import columns_of
 
 
@@ -44,15 +43,6 @@ def find_problems(config: MappingConfig) -> Iterator[Finding]:
     for i, target in enumerate(config.targets):
         for location, message, level in _target_problems(target, inherited, config):
             yield ("targets", i, *location), message, level
-
-
-def find_structure_problem(config: MappingConfig) -> Finding | None:
-    """Return what is wrong with the paths of a mapping taken together; for one that has no other error."""
-    try:
-        document_tree(resolve(config))
-    except ValueError as error:
-        return ("targets",), str(error), "error"
-    return None
 
 
 def _target_problems(target: TargetTable, inherited: set[str], config: MappingConfig) -> Iterator[Finding]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
-from mlb_platform.mapping.checks import find_problems, find_structure_problem
+from mlb_platform.mapping.checks import find_problems
 from mlb_platform.mapping.mend import without_errors
 from mlb_platform.mapping.models import MappingConfig
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
+from mlb_platform.mapping.shape import document_tree
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader, ten times faster where PyYAML has libyaml."""
@@ -107,47 +109,64 @@ def _is_union_tag(step: str | int) -> bool:
     return isinstance(step, str) and ("[" in step or step in ("str", "int", "float", "bool"))
 
 
-def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingProblem]]:
-    """Load one mapping from YAML text; `file` is the name problems are reported under."""
+@dataclass(frozen=True)
+class _Loaded:
+    """What a text says: nothing but `problems` and what it `defines` where it has errors."""
 
+    config: MappingConfig | None
+    problems: tuple[MappingProblem, ...]
+    defines: tuple[tuple[str, int, int], ...] = ()
+    resolved: ResolvedMapping | None = None
+
+
+@lru_cache(maxsize=64)  # one process asks for the same files several times: registry, definitions, commands
+def _load(text: str, file: str) -> _Loaded:
     def problem(mark: yaml.Mark, message: str, level: Literal["error", "warning"] = "error") -> MappingProblem:
         return MappingProblem(file, mark.line + 1, mark.column + 1, message, level)
 
     try:
-        root = yaml.compose(text, Loader=LOADER)
-        data: Any = yaml.load(text, Loader=LOADER)
+        loader = LOADER(text)
+        root = loader.get_single_node()
+        problems = [problem(node.start_mark, message) for node, message in _find_duplicates(root)]
+        data: Any = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark or yaml.Mark(file, 0, 0, 0, None, 0)
-        return None, [problem(mark, f"not YAML: {error.problem}")]
+        return _Loaded(None, (problem(mark, f"not YAML: {error.problem}"),))
     except yaml.YAMLError as error:
-        return None, [MappingProblem(file, 1, 1, f"not YAML: {error}")]
-    if root is None or not isinstance(data, dict):
-        return None, [MappingProblem(file, 1, 1, "a mapping file holds one object with version, source and targets")]
-    problems = [problem(node.start_mark, message) for node, message in _find_duplicates(root)]
+        return _Loaded(None, (MappingProblem(file, 1, 1, f"not YAML: {error}"),))
+    if not isinstance(data, dict):
+        message = "a mapping file holds one object with version, source and targets"
+        return _Loaded(None, (MappingProblem(file, 1, 1, message),))
+    defines = tuple((name, mark.line + 1, mark.column + 1) for name, mark in _defined_names(root))
     try:
-        config: MappingConfig | None = MappingConfig.model_validate(data)
+        config = MappingConfig.model_validate(data)
     except ValidationError as error:
         problems += dict.fromkeys(problem(_mark(root, loc), message) for loc, message in _model_problems(error))
-        config, mended = without_errors(data, error)
-        for loc, message, level in find_problems(config) if config is not None else ():
+        partial, mended = without_errors(data, error)
+        for loc, message, level in find_problems(partial) if partial is not None else ():
             if not any(loc[: len(m)] == m for m in mended):
                 problems.append(problem(_mark(root, loc), message, level))
-        return None, problems
-    assert config is not None
+        return _Loaded(None, tuple(problems), defines)
     found = list(find_problems(config))
+    resolved = None
     if not any(level == "error" for _, _, level in found):
-        structure = find_structure_problem(config)
-        found += [structure] if structure else []
+        try:
+            resolved = resolve(config)
+            document_tree(resolved)  # what is wrong with all paths taken together
+        except ValueError as error:
+            found.append((("targets",), str(error), "error"))
     problems += [problem(_mark(root, loc), message, level) for loc, message, level in found]
-    return config, problems
+    return _Loaded(config, tuple(problems), defines, resolved)
 
 
-def _defined_names(text: str) -> Iterator[tuple[str, yaml.Mark]]:
+def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingProblem]]:
+    """Load one mapping from YAML text; `file` is the name problems are reported under."""
+    loaded = _load(text, file)
+    return loaded.config, list(loaded.problems)
+
+
+def _defined_names(root: yaml.Node) -> Iterator[tuple[str, yaml.Mark]]:
     """Yield what a file defines (its mapping, its tables) and where, whatever else is wrong with it."""
-    try:
-        root = yaml.compose(text, Loader=LOADER)
-    except yaml.YAMLError:
-        return
     source = dict(_members(_member_of(root, "source")))
     endpoint, method = source.get("endpoint"), source.get("method")
     if isinstance(endpoint, yaml.ScalarNode) and isinstance(method, yaml.ScalarNode):
@@ -180,9 +199,9 @@ def load_file(path: Path) -> MappingConfig:
     return config
 
 
-def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[MappingProblem]]:
-    """Load many files; return those that load, and all problems, with those only several files together have."""
-    configs: dict[Path, MappingConfig] = {}
+def _load_files(paths: Iterable[Path]) -> tuple[dict[Path, _Loaded], list[MappingProblem]]:
+    """Load many files; return those without errors, and all problems, with those only several files together have."""
+    good: dict[Path, _Loaded] = {}
     problems: list[MappingProblem] = []
     owners: dict[str, str] = {}
     for path in paths:
@@ -191,16 +210,22 @@ def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[M
         except (OSError, UnicodeDecodeError) as error:
             problems.append(MappingProblem(str(path), 1, 1, f"cannot be read: {error}"))
             continue
-        config, found = load_text(text, str(path))
-        for name, mark in _defined_names(text):
+        loaded = _load(text, str(path))
+        found = list(loaded.problems)
+        for name, line, column in loaded.defines:
             if name in owners:
-                message = f"{name} is also defined in {owners[name]}"
-                found.append(MappingProblem(str(path), mark.line + 1, mark.column + 1, message))
-            owners.setdefault(name, f"{path}:{mark.line + 1}")
+                found.append(MappingProblem(str(path), line, column, f"{name} is also defined in {owners[name]}"))
+            owners.setdefault(name, f"{path}:{line}")
         problems += found
-        if config is not None and not any(p.level == "error" for p in found):
-            configs[path] = config
-    return configs, sorted(problems)
+        if not any(p.level == "error" for p in found):
+            good[path] = loaded
+    return good, sorted(problems)
+
+
+def lint_files(paths: Iterable[Path]) -> tuple[dict[Path, MappingConfig], list[MappingProblem]]:
+    """Load many files; return those that load, and all problems, with those only several files together have."""
+    good, problems = _load_files(paths)
+    return {path: loaded.config for path, loaded in good.items() if loaded.config is not None}, problems
 
 
 NO_MAPPINGS = frozenset({"exports", "known", "released"})
@@ -229,11 +254,11 @@ class MappingRegistry:
                 raise MappingError(
                     [MappingProblem(str(self.folder), 1, 1, "no mapping files (ENDPOINT/METHOD.yaml) here")]
                 )
-            configs, problems = lint_files(files)
+            good, problems = _load_files(files)
             errors = [p for p in problems if p.level == "error"]
             if errors:
                 raise MappingError(errors)
-            self._mappings = {c.name: resolve(c) for c in configs.values()}
+            self._mappings = {r.config.name: r for r in (loaded.resolved for loaded in good.values()) if r is not None}
         return self._mappings
 
     @property
