@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from mlb_platform.mapping.models import FieldDefinition, RowSource, TargetTable
@@ -25,6 +27,7 @@ class ElementReads:
         return _part(element, self.tree)
 
 
+@lru_cache(maxsize=64)
 def element_reads(mapping: ResolvedMapping) -> ElementReads | None:
     """Return what the rows of an entity are made of; None where that is not its element alone.
 
@@ -42,7 +45,7 @@ def element_reads(mapping: ResolvedMapping) -> ElementReads | None:
         if list(node.children) != [step]:
             return None
         node = node.children[step]
-    tree = Node(dict(node.children), node.any_kind)
+    tree = copy.deepcopy(node)
     if not tree.any_kind:
         for column in (mapping.entity_key, mapping.partition):
             for text in path_list(column) if column is not None else ():

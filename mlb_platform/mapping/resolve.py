@@ -83,9 +83,9 @@ class ResolvedTarget:
         return {c.name: c for c in self.columns}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResolvedMapping:
-    """A mapping with its entity key, partition and scope settled."""
+    """A mapping with its entity key, partition and scope settled; equal to itself only, so that it can be a key."""
 
     config: MappingConfig
     entity_key: InheritedColumn

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.models import FieldDefinition, Lookup, RowSource, TargetTable
@@ -88,8 +89,9 @@ def field_paths(f: FieldDefinition, source: RowSource, target: TargetTable) -> l
     return [steps for steps in found if steps is not None]
 
 
+@lru_cache(maxsize=64)
 def column_paths(mapping: ResolvedMapping) -> dict[tuple[str, str], list[Steps]]:
-    """Return the absolute JSON paths of each (table, column) that comes from the document."""
+    """Return the absolute JSON paths of each (table, column) that comes from the document; not to be changed."""
     inherited = {c.name: path_list(c) for c in (mapping.entity_key, mapping.partition) if c is not None}
     roots = {name: [parse_path(p).steps for p in paths] for name, paths in inherited.items()}
     result: dict[tuple[str, str], list[Steps]] = {}
@@ -150,8 +152,9 @@ def _refuse_mixed(node: Node, steps: Steps) -> None:
         _refuse_mixed(child, (*steps, step))
 
 
+@lru_cache(maxsize=64)
 def document_tree(mapping: ResolvedMapping) -> Node:
-    """Return the tree of everything a mapping reads from a document."""
+    """Return the tree of everything a mapping reads from a document: the same one each time, to be left as it is."""
     paths = [p for found in column_paths(mapping).values() for p in found]
     paths += [p for target in mapping.targets for p in _read_paths(target.config)]
     for column in (mapping.entity_key, mapping.partition):
