@@ -53,20 +53,25 @@ class Extracted:
     collapsed: dict[str, int] = field(default_factory=dict)
 
 
+def interpreting_session(spark: SparkSession) -> SparkSession:
+    """Return a session that interprets its plans: to compile such large ones costs more than it saves."""
+    own = spark.newSession()
+    for name, value in {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.sql.subexpressionElimination.enabled": "false",
+    }.items():
+        own.conf.set(name, value)
+    return own
+
+
 class Extractor:
     """Computes some tables of a mapping, one call after the other; keeps its plans, so that it is cheap to use."""
 
     def __init__(
         self, spark: SparkSession, postgres: Postgres, mapping: ResolvedMapping, tables: Sequence[str]
     ) -> None:
-        # codegen compiles little of these plans and its attempts cost more than they save
-        self._spark = spark.newSession()
-        for name, value in {
-            "spark.sql.codegen.wholeStage": "false",
-            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-            "spark.sql.subexpressionElimination.enabled": "false",
-        }.items():
-            self._spark.conf.set(name, value)
+        self._spark = interpreting_session(spark)
         self._postgres = postgres
         self.tables = list(tables)
         self.mapping = dataclasses.replace(mapping, targets=tuple(mapping.by_name[t] for t in tables))

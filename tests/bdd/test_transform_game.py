@@ -23,6 +23,7 @@ from resources.postgres import Postgres
 from resources.raw_store import RawCapture
 
 scenarios("transform_game.feature")
+pytestmark = pytest.mark.xdist_group("spark")  # steps ask for the session, which is not seen beforehand
 
 MAPPING = "game/live_game_v1"
 MAY_BE_EMPTY = {"game.live_game_home_bench", "game.live_game_away_bench", "game.live_game_reviews"}

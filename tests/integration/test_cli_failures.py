@@ -12,11 +12,14 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from mlb_platform.settings import load_settings
+from mlb_platform.cli.data import simulate_into
+from mlb_platform.platform import Platform
+from mlb_platform.settings import Settings, load_settings
 from resources.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -53,10 +56,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def stocked(environment: dict[str, str], database: Postgres) -> dict[str, str]:
     """The same with a database that holds the raw row of one simulated game."""
-    environment["MLB_DATABASE_URL"] = database.url
-    done = mlb(["simulate", "--games", "1"], environment)
-    assert done.returncode == 0, done.stderr
-    return environment
+    home = Path(environment["MLB_HOME"])
+    simulate_into(Platform(Settings(home=home, database_url=database.url)), 1, date(2024, 7, 1), 1, [], feeds_only=True)
+    return {**environment, "MLB_DATABASE_URL": database.url}
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from mlb_platform.simulator import later_capture, live_capture, preview_capture,
 from resources.postgres import Postgres
 from resources.raw_store import RawCapture
 
-GAMES, STATES = 3, 6
+GAMES, STATES = 2, 6
 NAME = "small/game_v1"
 
 

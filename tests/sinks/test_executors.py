@@ -23,6 +23,7 @@ from .conftest import make_case
 from .harness import Capture, as_frame, batch, expected, new_spec
 
 FIRST = Capture(1, 0, {0: (0, "ball"), 1: (1, None)})
+pytestmark = pytest.mark.xdist_group("spark")  # where the session is
 
 
 def stages(database: Postgres) -> set[str]:

@@ -1,4 +1,8 @@
-"""The merge contract, the same in every sink and engine."""
+"""The merge contract, the same in every sink and engine.
+
+What the engine has no part in, and what Spark takes minutes for here, is a `light_case`: Spark's ways go through it on
+the cluster only (`make test-cluster`).
+"""
 
 from __future__ import annotations
 
@@ -55,22 +59,22 @@ def test_newer_capture_updates_inserts_and_deletes_and_touches_no_equal_row(case
     assert state["2"].observed_at == at(0) and "3" not in state
 
 
-def test_what_says_the_same_again_is_only_noted_unless_every_row_is_to_be_compared(case: SinkCase) -> None:
+def test_what_says_the_same_again_is_only_noted_unless_every_row_is_to_be_compared(light_case: SinkCase) -> None:
     """Shown by rows that vanish behind the sink's back: only a merge that looks at rows brings them back."""
     spec = new_spec(key=("game_pk", "play"))
-    case.make().prepare(spec)
+    light_case.make().prepare(spec)
     for minute in (0, 1):  # the second is compared, and its digest kept
-        case.merge(spec, dataclasses.replace(FIRST, minute=minute), Capture(2, minute, {0: (minute, "changes")}))
-    case.lose_rows(spec)
+        light_case.merge(spec, dataclasses.replace(FIRST, minute=minute), Capture(2, minute, {0: (minute, "changes")}))
+    light_case.lose_rows(spec)
     other = Capture(2, 2, {0: (2, "changes")})
-    result = case.merge(spec, dataclasses.replace(FIRST, minute=2, raw_id=9), other)
+    result = light_case.merge(spec, dataclasses.replace(FIRST, minute=2, raw_id=9), other)
     assert result.counts == MergeCounts(source_rows=4, inserted=1)
-    assert case.held(spec) == expected(spec, [other])
-    state = case.make().states([spec])[spec.table]["1"]
+    assert light_case.held(spec) == expected(spec, [other])
+    state = light_case.make().states([spec])[spec.table]["1"]
     assert (state.observed_at, state.raw_id, state.rows) == (at(2), 9, 3)
     again = dataclasses.replace(FIRST, minute=3)
-    case.make().merge(spec, dataclasses.replace(batch(spec, again), compare_all=True))
-    assert case.held(spec) == expected(spec, [again, other])
+    light_case.make().merge(spec, dataclasses.replace(batch(spec, again), compare_all=True))
+    assert light_case.held(spec) == expected(spec, [again, other])
 
 
 def test_older_capture_is_skipped_and_counted_beside_a_newer_one(case: SinkCase) -> None:
@@ -98,13 +102,13 @@ def test_an_older_capture_replaces_a_newer_one_that_it_passes_over(light_case: S
     assert sink.states([spec], ["1"])[spec.table]["1"].raw_id == FIRST.raw_id
 
 
-def test_equal_in_time_the_greater_hash_is_newer(case: SinkCase) -> None:
+def test_equal_in_time_the_greater_hash_is_newer(light_case: SinkCase) -> None:
     spec = new_spec()
-    case.make().prepare(spec)
+    light_case.make().prepare(spec)
     low, high = Capture(1, 0, {0: (1, "a")}, content_hash="0a"), Capture(1, 0, {0: (2, "b")}, content_hash="0b")
-    case.merge(spec, high)
-    assert case.merge(spec, low).counts.skipped_stale == 1
-    assert case.held(spec) == expected(spec, [low, high])
+    light_case.merge(spec, high)
+    assert light_case.merge(spec, low).counts.skipped_stale == 1
+    assert light_case.held(spec) == expected(spec, [low, high])
 
 
 def test_empty_scope_removes_its_rows_and_is_remembered(case: SinkCase) -> None:
@@ -244,16 +248,16 @@ def test_a_snapshot_whose_key_lacks_the_scope_is_refused(light_case: SinkCase) -
         light_case.make().merge(spec, batch(spec, FIRST))
 
 
-def test_writers_of_different_games_lose_nothing(case: SinkCase) -> None:
+def test_writers_of_different_games_lose_nothing(light_case: SinkCase) -> None:
     spec = new_spec()
-    writers, rounds = (4, 5) if case.kind in LIGHT_KINDS else (2, 2)
+    writers, rounds = (4, 5) if light_case.kind in LIGHT_KINDS else (2, 2)
     captures: list[Capture] = []
 
     def write(mine: list[Capture]) -> None:
-        sink = case.make()
+        sink = light_case.make()
         sink.prepare(spec)
         for capture in mine:
-            case.merge(spec, capture, sink=sink)
+            light_case.merge(spec, capture, sink=sink)
 
     with ThreadPoolExecutor(writers) as pool:
         running = []
@@ -263,7 +267,7 @@ def test_writers_of_different_games_lose_nothing(case: SinkCase) -> None:
             running.append(pool.submit(write, mine))
         for one in running:
             one.result()
-    assert case.held(spec) == expected(spec, captures)
-    assert {s: v.observed_at for s, v in case.make().states([spec])[spec.table].items()} == {
+    assert light_case.held(spec) == expected(spec, captures)
+    assert {s: v.observed_at for s, v in light_case.make().states([spec])[spec.table].items()} == {
         str(w): at(rounds - 1) for w in range(writers)
     }

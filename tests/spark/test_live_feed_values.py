@@ -22,6 +22,7 @@ from feed_reader import read_feed
 from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.collect import RAW_ID, Document, TableRows, collect
+from mlb_platform.extraction.extract import interpreting_session
 from mlb_platform.extraction.project import Projection
 from mlb_platform.mapping.loader import load_file
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
@@ -34,12 +35,6 @@ CAPTURED_AT = datetime(2026, 9, 1, 12, tzinfo=UTC)
 MANAGER = 4815162
 
 Row = dict[str, Any]
-PLANS = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.subexpressionElimination.enabled": "false",
-}
-"""As a run has it: compiling plans of this size takes longer than it saves."""
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +92,7 @@ def payloads(expected: list[dict[str, str]], made: list[Row]) -> list[str]:
 @pytest.fixture(scope="module")
 def planned(spark: SparkSession) -> SparkSession:
     """Return a session that plans as a run does."""
-    own = spark.newSession()
-    for name, value in PLANS.items():
-        own.conf.set(name, value)
-    return own
+    return interpreting_session(spark)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["quick", "thorough"])

@@ -70,17 +70,27 @@ class Ui:
             for run in answer["runsOrError"]["results"]
         ]
 
-    def wait_for_quiet(self, seconds: float = 45, patience: float = 600) -> None:
-        """Wait until for so many seconds, longer than two ticks, no run was asked for or under way."""
-        deadline, since, known = time.monotonic() + patience, time.monotonic(), -1
+    def evaluations(self, sensor: str) -> list[float]:
+        """Return when each of a sensor's latest evaluations began that have ended, in seconds since 1970."""
+        selector = f'repositoryLocationName: "mlb_platform", repositoryName: "__repository__", sensorName: "{sensor}"'
+        answer = self.ask(
+            f"{{sensorOrError(sensorSelector: {{{selector}}}) "
+            "{... on Sensor {sensorState {ticks(limit: 20) {timestamp status}}}}}"
+        )
+        ticks = answer["sensorOrError"]["sensorState"]["ticks"]
+        return [t["timestamp"] for t in ticks if t["status"] in ("SKIPPED", "SUCCESS")]
+
+    def wait_for_quiet(self, sensor: str, patience: float = 600) -> None:
+        """Wait until a sensor was evaluated with no run under way, neither before nor after, and asked for none."""
+        deadline, since, known = time.monotonic() + patience, time.time(), -1
         while time.monotonic() < deadline:
             found = self.statuses()
             if len(found) != known or not set(found) <= {"SUCCESS", "FAILURE", "CANCELED"}:
-                since, known = time.monotonic(), len(found)
-            if time.monotonic() - since > seconds:
+                since, known = time.time(), len(found)
+            elif any(began > since for began in self.evaluations(sensor)) and len(self.statuses()) == known:
                 return
             time.sleep(1)
-        raise AssertionError(f"runs go on and on: {self.statuses()}")
+        raise AssertionError(f"runs go on and on, or nothing is evaluated: {self.statuses()}")
 
     def wait_for_runs(self, number: int, seconds: float = 420) -> None:
         """Wait until so many runs have succeeded; fail as soon as one does not."""

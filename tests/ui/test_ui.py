@@ -83,13 +83,13 @@ def test_a_failed_check_shows_sample_rows(ui: Ui, page: Page) -> None:
 def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page: Page) -> None:
     """With the daemon running, what is merged asks for nothing, and a new capture for a run of its date."""
     mapping = ui.platform.registry.get(MAPPING)
+    sensor = sensor_name(mapping)
     answer = ui.ask(
         'mutation {startSensor(sensorSelector: {repositoryLocationName: "mlb_platform", '
-        'repositoryName: "__repository__", '
-        f'sensorName: "{sensor_name(mapping)}"}}) {{__typename}}}}'
+        f'repositoryName: "__repository__", sensorName: "{sensor}"}}) {{__typename}}}}'
     )
     assert answer["startSensor"]["__typename"] == "Sensor"
-    ui.wait_for_quiet()
+    ui.wait_for_quiet(sensor)
     before = ui.runs()
     capture = list(simulate_games(16, FIRST, seed=3))[15]
     assert capture.official_date == DAYS[1]
@@ -98,7 +98,7 @@ def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page
     assert isinstance(admitted, RawCapture)
     ui.platform.raw.insert(mapping.config.source.raw_table, admitted)
     ui.wait_for_runs(sum(r["status"] == "SUCCESS" for r in before) + 1)
-    ui.wait_for_quiet()
+    ui.wait_for_quiet(sensor)
     new = ui.runs()[: len(ui.runs()) - len(before)]
     assert [r["partition"] for r in new] == [DAYS[1].isoformat()]
 
