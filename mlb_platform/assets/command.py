@@ -4,7 +4,7 @@ A partition range would record every date between the first and the last, with w
 notes each table and date as it is merged. What it does is what the assets do.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known import known_orphans
-from resources.dagster_events import record_verdicts, with_targets
+from resources.dagster_events import CHUNK, record_verdicts, with_targets
 from resources.dagster_materializations import MaterializationLog
 
 
@@ -76,7 +76,7 @@ class _Task:
             judged = self._judged(days, set(work.report.dates) - whole)
             first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
         verdicts: list[AssetCheckEvaluation] = []
-        for found in chain([first.result()], judged):
+        for found in _gathered(chain([first.result()], judged), CHUNK):
             aimed = with_targets(context.instance, found)
             record_verdicts(context.instance, context.get_step_execution_context(), aimed)
             verdicts += aimed
@@ -155,6 +155,23 @@ class _Task:
         for day in () if notes.undated else (d for d in days if d not in whole):
             part = {**notes.metadata(batch.report, day), "entities": MetadataValue.text(", ".join(self.entities or ()))}
             yield AssetObservation(key, partition=day.isoformat(), metadata=part)
+
+
+def _gathered(lists: Iterable[list[AssetCheckEvaluation]], least: int) -> Iterator[list[AssetCheckEvaluation]]:
+    """Give the verdicts of several lists together as soon as there are enough: each writing waits for a disk.
+
+    Those there are are given before an error of a later list is raised.
+    """
+    waiting: list[AssetCheckEvaluation] = []
+    try:
+        for found in lists:
+            waiting += found
+            if len(waiting) >= least:
+                enough, waiting = waiting, []
+                yield enough
+    finally:
+        if waiting:
+            yield waiting
 
 
 def _differences(verdicts: Sequence[AssetCheckEvaluation]) -> str:

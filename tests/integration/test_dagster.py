@@ -15,6 +15,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
+from mlb_platform.assets import command
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.in_process import RunFailed
 from mlb_platform.assets.partitions import date_partitions
@@ -26,6 +27,7 @@ from mlb_platform.platform import Platform
 from mlb_platform.sensors.raw_rows import tick
 from mlb_platform.settings import PROJECT_ROOT, Settings
 from mlb_platform.simulator import SimulatedCapture, later_capture, simulate_games, write_captures_folder
+from resources.errors import PlatformError
 from resources.lake import open_table, read_table
 from resources.postgres import Postgres
 from resources.raw_store import RawCapture
@@ -369,6 +371,23 @@ def test_what_was_merged_before_a_failure_stays_recorded(
     assert "\n" not in str(raised.value)
     (run,) = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_verdicts_told_before_a_check_breaks_off_are_recorded(
+    platform: Platform, instance: dg.DagsterInstance, games: list[SimulatedCapture], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Parity is judged before reconciliation is asked for its verdicts, which fail."""
+
+    def broken(*_: object) -> Iterator[dg.AssetCheckEvaluation]:
+        raise PlatformError("no box score to be had")
+        yield
+
+    ingest(platform, games[:1], tmp_path)
+    monkeypatch.setattr(command, "evaluate_reconciliation", broken)
+    with pytest.raises(PlatformError, match="no box score"):
+        materialize_dates(platform, MAPPING, dates=[FIRST], instance=instance)
+    assert statuses(instance, "game.live_game_plays", "parity") == {FIRST.isoformat(): "SUCCEEDED"}
 
 
 def test_the_sensor_requests_exactly_the_dates_with_new_rows(
