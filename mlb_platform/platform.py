@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Platform:
     spark_factory: Callable[[], SparkSession] | None = None
     quick_start: bool = True
     """Whether Spark is started for a short run; a backfill of hundreds of games sets it to False before the start."""
+    _starting: Future[SparkSession] | None = field(default=None, init=False, repr=False)
 
     @cached_property
     def postgres(self) -> Postgres:
@@ -55,10 +57,25 @@ class Platform:
         """What quality found."""
         return QualityStore(self.postgres)
 
+    def start_spark(self) -> None:
+        """Begin to start Spark in another thread, where it will be needed soon: `spark` waits for it."""
+        if self.spark_factory is None and self._starting is None:
+            self._starting = ThreadPoolExecutor(1, "spark-start").submit(self._open_spark)
+
+    def wait_for_spark(self) -> None:
+        """Wait until what `start_spark` began has ended, well or not: before that it could not be stopped."""
+        if self._starting is not None:
+            wait([self._starting])
+
     def spark(self) -> SparkSession:
         """Return the Spark session, started at the first call."""
         if self.spark_factory is not None:
             return self.spark_factory()
+        if self._starting is not None:
+            self._starting.result()  # raises what went wrong there
+        return self._open_spark()
+
+    def _open_spark(self) -> SparkSession:
         s = self.settings
         cores = os.cpu_count() or 2
         settings = spark_settings(s.jars, s.home / "tmp", s.spark_master, cores, quick_start=self.quick_start)

@@ -39,6 +39,7 @@ def platform() -> Iterator[Platform]:
     try:
         yield made
     finally:
+        made.wait_for_spark()
         if before is None and (started := _spark_context()) is not None:
             started.stop()
         if "postgres" in made.__dict__:

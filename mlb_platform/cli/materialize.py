@@ -202,12 +202,13 @@ def _run(
     made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, verdicts: list[AssetCheckEvaluation]
 ) -> RunReport:
     """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
+    check_spark(made)
+    made.start_spark()  # beside the imports, and what is done before the first capture is computed
     from mlb_platform.assets.aside import look_aside
     from mlb_platform.assets.command import materialize_dates
     from mlb_platform.dagster_home import open_instance
     from mlb_platform.extraction.report import RunReport, TableReport
 
-    check_spark(made)
     total = RunReport(mapping.name, [], {t: TableReport(t) for t in asked.tables})
     dates = sorted(pending.work) if asked.games is None else []
     chunks = [dates[i : i + DATES_A_RUN] for i in range(0, len(dates), DATES_A_RUN)]
