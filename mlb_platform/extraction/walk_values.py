@@ -28,6 +28,7 @@ _DECIMAL = re.compile(r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _WORD = re.compile(r"(?!true|false|null|NaN|Infinity)[A-Za-z]")
+_FRACTION = re.compile(rb"(?<=[:\[,\s])-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)(?=[,\]}\s])")
 _PATTERN = {"yyyy": r"(?P<y>\d{4})", "MM": r"(?P<m>\d\d)", "dd": r"(?P<d>\d\d)", "HH": r"(?P<H>\d\d)",
             "mm": r"(?P<M>\d\d)", "ss": r"(?P<S>\d\d)"}  # fmt: skip
 _NULL = type(None)
@@ -45,8 +46,10 @@ class Made:
 Maker = Callable[[Values], Made]
 
 
-def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) -> Maker:
+def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False, fractions: bool = False) -> Maker:
     """Return what makes a column of a type; `settles`: a text without a digit in a NUMERIC column is told, and NULL.
+
+    `fractions`: numbers in JSONB may have them, of documents that are `written_plainly`.
 
     Raises NotWalkable for a pattern that is not made of yyyy, MM, dd, HH, mm, ss and punctuation.
     """
@@ -65,7 +68,7 @@ def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) 
         rewrite = _rewriter(pattern, sql_type.name) if pattern else None
         return lambda values: _time(values, kind, form, rewrite)
     if sql_type.name == "JSONB":
-        return lambda values: _mended(values, kind, set(), _json)
+        return lambda values: _mended(values, kind, set(), lambda value: _json(value, fractions))
     return lambda values: _text(values, kind, sql_type.args[0] if sql_type.args else None)
 
 
@@ -106,23 +109,36 @@ def plain_text(value: Any) -> str:
     raise Odd
 
 
-def _json(value: Any) -> str:
+def _json(value: Any, fractions: bool) -> str:
     if type(value) is str and _WORD.match(value):
         return orjson.dumps(value).decode()
     if type(value) in (bool, int):
         return plain_text(value)
-    if type(value) in (dict, list) and _is_plain(value):
+    if type(value) in (dict, list) and _is_plain(value, fractions):
         return orjson.dumps(value).decode()
     raise Odd
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, fractions: bool) -> bool:
     """Tell whether every number in a value is a whole one of 64 bits: of others the text may say more than we write."""
     if type(value) is dict:
-        return all(map(_is_plain, value.values()))
+        return all(_is_plain(v, fractions) for v in value.values())
     if type(value) is list:
-        return all(map(_is_plain, value))
-    return type(value) is not float and (type(value) is not int or abs(value) < 1 << 63)
+        return all(_is_plain(v, fractions) for v in value)
+    return (fractions or type(value) is not float) and (type(value) is not int or abs(value) < 1 << 63)
+
+
+def written_plainly(data: bytes) -> bool:
+    """Tell whether all numbers of a document that are not whole stand there as we would write them, and Spark too.
+
+    Spark writes them as Java's Double.toString does: with an exponent below a thousandth and from ten millions on.
+    """
+    return all(map(_is_usual, set(_FRACTION.findall(data))))
+
+
+def _is_usual(number: bytes) -> bool:
+    value = float(number)
+    return (value == 0 or 1e-3 <= abs(value) < 1e7) and orjson.dumps(value) == number
 
 
 def _each(values: Values, convert: Callable[[Any], Any], odd: list[int]) -> list[Any]:

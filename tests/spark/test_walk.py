@@ -21,6 +21,7 @@ from mlb_platform.extraction.extract import interpreting_session
 from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.walk import Walk
 from mlb_platform.extraction.walk_source import NotWalkable
+from mlb_platform.extraction.walk_values import written_plainly
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings
@@ -29,6 +30,7 @@ from resources.postgres import Postgres
 from resources.raw_frames import RawFrame
 from resources.raw_store import RawStore
 
+RAW = "raw_id BIGINT, captured_at TIMESTAMP, entity_key STRING, partition_date DATE, data STRING"
 NOW = datetime(2024, 7, 2, 3, 4, 5, tzinfo=UTC)
 ODD_VALUES = [
     None, "", "x", "7", "-3", "007", "5.0", 5.0, 5.5, -1, 0, True, False, "true", "TRUE", [], {}, [1], {"a": 1}, ".325",
@@ -76,20 +78,22 @@ def text_of(document: dict[str, Any]) -> str:
 
 def by_spark(spark: SparkSession, mapping: ResolvedMapping, documents: list[dict[str, Any]]) -> list[TableRows]:
     """Return the rows of all tables as Spark SQL computes them."""
-    rows = [(n, NOW, text_of(d)) for n, d in enumerate(documents)]
-    source = interpreting_session(spark).createDataFrame(rows, "raw_id BIGINT, captured_at TIMESTAMP, data STRING")
+    rows = [(n, NOW, "1", date(2024, 7, 1), text_of(d)) for n, d in enumerate(documents)]
+    source = interpreting_session(spark).createDataFrame(rows, RAW)
     projection = Projection(mapping, thorough=True)
     return collect(projection, projection.collectable(projection.parse(source.repartition(2))).toArrow())[1]
 
 
-def by_walk(mapping: ResolvedMapping, documents: list[dict[str, Any]]) -> tuple[set[int], list[pa.Table]]:
+def by_walk(
+    mapping: ResolvedMapping, documents: list[dict[str, Any]], keys: list[str] | None = None
+) -> tuple[set[int], list[pa.Table]]:
     """Return the documents that are left to Spark, and the columns read of all tables, with the raw id."""
     walk = Walk(mapping)
     given = [
         (
             n,
-            str(d.get("gamePk")),
-            d.get("gameData", {}).get("datetime", {}).get("officialDate"),
+            str(d.get("gamePk")) if keys is None else keys[n],
+            d.get("gameData", {}).get("datetime", {}).get("officialDate") if keys is None else "2024-07-01",
             NOW,
             text_of(d).encode(),
         )
@@ -148,6 +152,27 @@ def test_whatever_a_document_has_in_place_of_a_value_both_say_the_same(
     odd, walked = by_walk(feed, documents)
     assert len(odd) < len(documents), "nothing was walked"
     assert differing(feed, by_spark(spark, feed, documents), odd, walked) == []
+
+
+def test_numbers_in_json_columns_are_kept_as_they_are_written(spark: SparkSession) -> None:
+    """Plays with all their events: walked where each fraction is written as one writes it, left to Spark elsewhere."""
+    mapping = Platform(Settings()).registry.get("game/play_by_play")
+    documents = [c.payload["liveData"]["plays"] for c in simulate_games(3, date(2024, 7, 1), 5)]
+    numbers = [0.0, -0.0, 95.0, -0.5, 0.1 + 0.2, 0.001, 9999999.5]
+    documents[1]["allPlays"][0]["playEvents"].append({"pitchData": numbers})
+    documents[2]["allPlays"][0]["playEvents"].append({"pitchData": 0.0006})
+    for document in documents:
+        del document["allPlays"][6:]
+    odd, walked = by_walk(mapping, documents, [str(n) for n in range(len(documents))])
+    assert odd == {2}
+    assert "startSpeed" in "".join(walked[0]["play_events"].to_pylist())
+    assert differing(mapping, by_spark(spark, mapping, documents), odd, walked) == []
+    text = text_of(documents[0])
+    assert written_plainly(text.encode()) and not written_plainly(text.replace(": 9", ": 9e0", 1).encode())
+    for number in ("95.30", "1e3", "1E-2", "0.00001", "0.0005", "123456789.5", "1.0E3"):
+        assert not written_plainly(b'{"a": [1, %s]}' % number.encode()), number
+    for number in ("95.3", "-0.5", "7", '"95.30"', "3.0"):
+        assert written_plainly(b'{"a": %s, "b": 1}' % number.encode()), number
 
 
 def test_an_odd_document_among_others_takes_no_rows_of_theirs_away(feed: ResolvedMapping) -> None:
