@@ -56,8 +56,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def stocked(environment: dict[str, str], database: Postgres) -> dict[str, str]:
     """The same with a database that holds the raw row of one simulated game."""
-    home = Path(environment["MLB_HOME"])
-    simulate_into(Platform(Settings(home=home, database_url=database.url)), 1, date(2024, 7, 1), 1, [], feeds_only=True)
+    made = Platform(Settings(home=Path(environment["MLB_HOME"]), database_url=database.url))
+    simulate_into(made, 1, date(2024, 7, 1), 1, [], feeds_only=True)
+    made.postgres.close()
     return {**environment, "MLB_DATABASE_URL": database.url}
 
 
