@@ -26,7 +26,7 @@ from tests.integration.http_server import answer, scripted
 
 
 def plain(wait_turn: Callable[[], None] = lambda: None, **options: object) -> HttpClient:
-    values = {"user_agent": "test", "timeout_seconds": 5.0, "attempts": 3} | options
+    values = {"user_agent": "test", "timeout_seconds": 60.0, "attempts": 3} | options
     return HttpClient(HttpOptions(**values), wait_turn)  # type: ignore[arg-type]
 
 
@@ -44,7 +44,7 @@ def test_retry_after_is_followed_as_a_date() -> None:
 
     with scripted(later, back) as (url, _), plain() as asked:
         asked.get(url, {})
-    assert timedelta(0) <= named[1] - named[0] < timedelta(seconds=4)
+    assert timedelta(0) <= named[1] - named[0] < timedelta(seconds=30)
     assert [retry_after(text) for text in ("86400", "-1", "nan", "soon", None)] == [60.0, 0.0, None, None, None]
 
 
@@ -53,7 +53,7 @@ def test_threads_do_not_wait_for_each_other() -> None:
     all_there = threading.Barrier(4)
 
     def step(handler: BaseHTTPRequestHandler) -> None:
-        all_there.wait(timeout=5)
+        all_there.wait(timeout=60)
         answer(200)(handler)
 
     with scripted(step) as (url, _), plain(attempts=1) as asked, ThreadPoolExecutor(4) as threads:
@@ -66,24 +66,24 @@ def test_one_request_tries_whether_it_works_again() -> None:
 
     def trial(handler: BaseHTTPRequestHandler) -> None:
         come.set()
-        assert go.wait(10)
+        assert go.wait(60)
         answer(200)(handler)
 
     steps = [*[answer(500)] * FAILURES_TO_OPEN, trial, answer(200)]
-    with scripted(*steps) as (url, script), plain(attempts=1, open_seconds=0.5) as asked, ThreadPoolExecutor(1) as one:
+    with scripted(*steps) as (url, script), plain(attempts=1, open_seconds=1.5) as asked, ThreadPoolExecutor(1) as one:
         for _ in range(FAILURES_TO_OPEN):
             with pytest.raises(Refused):
                 asked.get(url, {})
         with pytest.raises(CircuitOpen):
             asked.get(url, {})
-        time.sleep(0.6)
+        time.sleep(1.6)
         first = one.submit(asked.get, url, {})
-        assert come.wait(10)
+        assert come.wait(60)
         with pytest.raises(CircuitOpen) as found:
             asked.get(url, {})
         assert found.value.until > datetime.now(UTC) - timedelta(seconds=1)
         go.set()
-        assert first.result(10).status == asked.get(url, {}).status == 200
+        assert first.result(60).status == asked.get(url, {}).status == 200
         assert len(script.times) == FAILURES_TO_OPEN + 2
 
 
@@ -121,4 +121,4 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
     with scripted(drip) as (url, script), plain(attempts=2, answer_seconds=0.5) as asked:
         with pytest.raises(Unreachable, match=r"2 times: the answer was not complete after 0\.5 s"):
             asked.get(url, {})
-        assert len(script.times) == 2 and time.monotonic() - started < 8
+        assert len(script.times) == 2 and time.monotonic() - started < 15

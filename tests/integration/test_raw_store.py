@@ -146,7 +146,7 @@ def test_rows_are_as_old_as_their_commit(store: RawStore, database: Postgres) ->
         begun = time.monotonic()
         slow.commit()
     age = store.ages(TABLE, [raw_id])[raw_id]
-    assert 0 <= age <= time.monotonic() - begun < 0.6
+    assert 0 <= age <= time.monotonic() - begun
 
 
 def test_the_cursor_pages_within_one_transaction(store: RawStore) -> None:
@@ -249,13 +249,13 @@ def test_rows_get_their_dates_in_one_order_whatever_order_they_lie_in(store: Raw
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while other.execute(waiting.encode()).fetchone() == (0,):
             assert time.monotonic() < deadline and not job.done()
             time.sleep(0.01)
         other.execute(f"SELECT 1 FROM {TABLE} WHERE raw_id IN (2, 3) FOR UPDATE NOWAIT")
         other.rollback()
-        assert job.result(timeout=20) == 3
+        assert job.result(timeout=120) == 3
 
 
 def test_members_of_a_database_made_before_get_what_they_tell(store: RawStore, database: Postgres) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mlb_platform.live.endings import Endings
 
 
-def end_all(endings: Endings, games: list[str], seconds: float = 10) -> None:
+def end_all(endings: Endings, games: list[str], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not endings.settled(games):
         assert time.monotonic() < deadline
@@ -55,7 +55,7 @@ def test_while_other_games_go_on_those_that_end_are_taken_together_after_a_rest(
     endings = Endings(lambda games: calls.append(list(games)), rest=0.2)
 
     def wait_for(games: list[str], number: int, *, others: bool) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(calls) < number or endings.settled([]) is False:
             assert time.monotonic() < deadline
             endings.look(games, others=others)
@@ -67,6 +67,6 @@ def test_while_other_games_go_on_those_that_end_are_taken_together_after_a_rest(
     wait_for(["1", "2", "3"], 2, others=True)
     assert time.monotonic() - begun >= 0.15
     wait_for(["1", "2", "3", "4"], 3, others=False)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     endings.close()
     assert calls == [["1"], ["2", "3"], ["4"]]
