@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from mlb_platform.memory import collect_seldom
+
+collect_seldom()
+
 from dagster import Definitions, in_process_executor
 from dagster.components.definitions import definitions
 

@@ -27,6 +27,7 @@ from mlb_platform.cli import (
     status,
     watch,
 )
+from mlb_platform.memory import collect_seldom
 
 app = typer.Typer(
     name="mlb",
@@ -100,6 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run `mlb` with the arguments of the process."""
+    collect_seldom()
     code = run(sys.argv[1:])
     _end_java()
     sys.exit(code)
