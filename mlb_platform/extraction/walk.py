@@ -22,7 +22,7 @@ from mlb_platform.extraction.read_columns import read_columns, settles
 from mlb_platform.extraction.walk_rules import RowJudge
 from mlb_platform.extraction.walk_source import walk_source
 from mlb_platform.extraction.walk_types import DocumentTypes
-from mlb_platform.extraction.walk_values import Made, Maker, Odd, maker, plain_text, written_plainly
+from mlb_platform.extraction.walk_values import Made, Maker, Odd, maker, plain_text
 from mlb_platform.mapping.models import InheritedColumn
 from mlb_platform.mapping.resolve import Origin, ResolvedMapping, ResolvedTarget
 from mlb_platform.mapping.shape import document_tree
@@ -84,13 +84,9 @@ _NAMES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class WalkedTable:
-    """What the rows of one table are made with: a maker a column, their Arrow type, and the rules over one row.
-
-    `with_fractions` are the makers for documents whose numbers are written plainly.
-    """
+    """What the rows of one table are made with: a maker a column, their Arrow type, and the rules over one row."""
 
     makers: tuple[Maker, ...]
-    with_fractions: tuple[Maker, ...]
     type: pa.StructType
     settles: bool
     judge: RowJudge
@@ -103,12 +99,9 @@ class WalkedTable:
 
 def _table(target: ResolvedTarget, own: Mapping[Origin, SqlType]) -> WalkedTable:
     columns = read_columns(target)
-    makers, with_fractions = (
-        tuple(maker(c.type, c.field.format if c.field else None, settles(c), fractions) for c in columns)
-        for fractions in (False, True)
-    )
+    makers = tuple(maker(c.type, c.field.format if c.field else None, settles(c)) for c in columns)
     kind = pa.struct([(c.name, arrow_type(str(c.type))) for c in columns])
-    return WalkedTable(makers, with_fractions, kind, any(map(settles, columns)), RowJudge(target, own))
+    return WalkedTable(makers, kind, any(map(settles, columns)), RowJudge(target, own))
 
 
 class Walk:
@@ -152,9 +145,7 @@ class Walk:
             if collecting:
                 gc.enable()
 
-    def _batch(
-        self, documents: list[Sequence[Any]], known_odd: frozenset[int] = frozenset(), fractions: bool = False
-    ) -> pa.RecordBatch:
+    def _batch(self, documents: list[Sequence[Any]], known_odd: frozenset[int] = frozenset()) -> pa.RecordBatch:
         rows: list[list[tuple[Any, ...]]] = [[] for _ in self.tables]
         ends: list[list[int]] = [[] for _ in self.tables]
         odd, own = set(known_odd), list[tuple[Any, ...]]()
@@ -167,15 +158,14 @@ class Walk:
             own.append(found or (None, None))
             for of_table, until in zip(rows, ends, strict=True):
                 until.append(len(of_table))
-        made = [_made(table, of_table, fractions) for table, of_table in zip(self.tables, rows, strict=True)]
+        made = [_made(table, of_table) for table, of_table in zip(self.tables, rows, strict=True)]
         owned = [make([values[i] for values in own]) for i, (_, _, make) in enumerate(self._own)]
         late = {n for column in owned for n in column.odd}
         for columns, until in zip(made, ends, strict=True):
             wrong = sorted({row for column in columns for row in column.odd})
             late |= set(np.searchsorted(until, wrong, side="right").tolist())
-        if late:  # its rows are among the others': once more, without it, or with its fractions if they are plain
-            plain = set() if fractions else {n for n in late if written_plainly(documents[n][4])}
-            return self._batch(documents, frozenset(odd | late - plain), fractions or bool(plain))
+        if late:  # its rows are among the others': once more, without it
+            return self._batch(documents, frozenset(odd | late))
         return self._assembled(documents, odd, owned, made, ends)
 
     def _walk(self, data: bytes, given: Sequence[Any], rows: list[list[tuple[Any, ...]]]) -> tuple[Any, ...] | None:
@@ -218,10 +208,9 @@ def _of_rows(own: Mapping[Origin, pa.Array], until: Sequence[int]) -> Callable[[
     return lambda origin: own[origin].take(pa.array(np.repeat(np.arange(len(until)), np.diff([0, *until]))))
 
 
-def _made(table: WalkedTable, rows: list[tuple[Any, ...]], fractions: bool) -> list[Made]:
+def _made(table: WalkedTable, rows: list[tuple[Any, ...]]) -> list[Made]:
     columns = zip(*rows, strict=True) if rows else ((),) * len(table.makers)
-    makers = table.with_fractions if fractions else table.makers
-    return [make(values) for make, values in zip(makers, columns, strict=True)]
+    return [make(values) for make, values in zip(table.makers, columns, strict=True)]
 
 
 def _settled(cells: list[Made], rows: int) -> pa.ListArray:

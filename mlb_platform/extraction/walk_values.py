@@ -28,7 +28,6 @@ _DECIMAL = re.compile(r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _WORD = re.compile(r"(?!true|false|null|NaN|Infinity)[A-Za-z]")
-_FRACTION = re.compile(rb"(?<=[:\[,\s])-?\d+(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]?\d+)(?=[,\]}\s])")
 _PATTERN = {"yyyy": r"(?P<y>\d{4})", "MM": r"(?P<m>\d\d)", "dd": r"(?P<d>\d\d)", "HH": r"(?P<H>\d\d)",
             "mm": r"(?P<M>\d\d)", "ss": r"(?P<S>\d\d)"}  # fmt: skip
 _NULL = type(None)
@@ -46,10 +45,8 @@ class Made:
 Maker = Callable[[Values], Made]
 
 
-def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False, fractions: bool = False) -> Maker:
+def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) -> Maker:
     """Return what makes a column of a type; `settles`: a text without a digit in a NUMERIC column is told, and NULL.
-
-    `fractions`: numbers in JSONB may have them, of documents that are `written_plainly`.
 
     Raises NotWalkable for a pattern that is not made of yyyy, MM, dd, HH, mm, ss and punctuation.
     """
@@ -68,7 +65,7 @@ def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False, 
         rewrite = _rewriter(pattern, sql_type.name) if pattern else None
         return lambda values: _time(values, kind, form, rewrite)
     if sql_type.name == "JSONB":
-        return lambda values: _mended(values, kind, set(), lambda value: _json(value, fractions))
+        return lambda values: _mended(values, kind, set(), _json)
     return lambda values: _text(values, kind, sql_type.args[0] if sql_type.args else None)
 
 
@@ -99,46 +96,57 @@ def _double(value: Any) -> float:
 
 
 def plain_text(value: Any) -> str:
-    """Return the text of a value that is not one: a number with a fraction is left to Spark, which has its digits."""
+    """Return the text of a value that is not one, as Spark writes it; raises Odd where that is not known."""
     if type(value) is str:
         return value
     if type(value) is bool:
         return "true" if value else "false"
     if type(value) is int:
         return str(value)
+    if type(value) is float:
+        return repr(value) if _is_written_alike(value) else _with_exponent(value)
     raise Odd
 
 
-def _json(value: Any, fractions: bool) -> str:
+def _json(value: Any) -> str:
     if type(value) is str and _WORD.match(value):
         return orjson.dumps(value).decode()
-    if type(value) in (bool, int):
+    if type(value) in (bool, int, float):
         return plain_text(value)
-    if type(value) in (dict, list) and _is_plain(value, fractions):
-        return orjson.dumps(value).decode()
+    if type(value) in (dict, list):
+        return orjson.dumps(value if _is_written_alike(value) else _as_spark_writes(value)).decode()
     raise Odd
 
 
-def _is_plain(value: Any, fractions: bool) -> bool:
-    """Tell whether every number in a value is a whole one of 64 bits: of others the text may say more than we write."""
+def _is_written_alike(value: Any) -> bool:
+    """Tell whether orjson writes every number in a value as Spark does; raises Odd for those nobody here can."""
     if type(value) is dict:
-        return all(_is_plain(v, fractions) for v in value.values())
+        return all([_is_written_alike(v) for v in value.values()])
     if type(value) is list:
-        return all(_is_plain(v, fractions) for v in value)
-    return (fractions or type(value) is not float) and (type(value) is not int or abs(value) < 1 << 63)
+        return all([_is_written_alike(v) for v in value])
+    if type(value) is float:
+        if value and not 1e-9 <= abs(value) < 1e15:
+            raise Odd  # Java 17 writes a digit too many from 2**53 on
+        return value == 0 or 1e-3 <= abs(value) < 1e7
+    if type(value) is int and abs(value) >= 1 << 63:
+        raise Odd
+    return True
 
 
-def written_plainly(data: bytes) -> bool:
-    """Tell whether all numbers of a document that are not whole stand there as we would write them, and Spark too.
+def _as_spark_writes(value: Any) -> Any:
+    if type(value) is dict:
+        return {k: _as_spark_writes(v) for k, v in value.items()}
+    if type(value) is list:
+        return [_as_spark_writes(v) for v in value]
+    return value if _is_written_alike(value) else orjson.Fragment(_with_exponent(value).encode())
 
-    Spark writes them as Java's Double.toString does: with an exponent below a thousandth and from ten millions on.
-    """
-    return all(map(_is_usual, set(_FRACTION.findall(data))))
 
-
-def _is_usual(number: bytes) -> bool:
-    value = float(number)
-    return (value == 0 or 1e-3 <= abs(value) < 1e7) and orjson.dumps(value) == number
+def _with_exponent(value: float) -> str:
+    """Return a number as Java's Double.toString writes it below a thousandth and from ten millions on: `6.9E-4`."""
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    first, *rest = map(str, digits)
+    point = int(exponent) + len(digits) - 1
+    return f"{'-' if sign else ''}{first}.{''.join(rest) or '0'}E{point}"
 
 
 def _each(values: Values, convert: Callable[[Any], Any], odd: list[int]) -> list[Any]:
