@@ -49,7 +49,13 @@ def instance_configuration(settings: Settings, postgres: Postgres) -> dict[str, 
     """Return what dagster.yaml says."""
     home = settings.dagster_home
     return {
-        "storage": {"postgres": {"postgres_url": storage_url(postgres.url)}},
+        "storage": {
+            "custom": {
+                "module": "resources.dagster_storage",
+                "class": "KeptPostgresStorage",
+                "config": {"postgres_url": storage_url(postgres.url)},
+            }
+        },
         "local_artifact_storage": {
             "module": "dagster.core.storage.root",
             "class": "LocalArtifactStorage",
@@ -111,15 +117,14 @@ def _limit_pools(home: Path, postgres: Postgres) -> None:
 def open_instance(settings: Settings, postgres: Postgres) -> Iterator[DagsterInstance]:
     """Give the platform's Dagster instance, whatever the environment says.
 
-    Its connections are kept and its materializations are written in batches, as by default neither is. What a run
-    prints is left to the terminal: capturing it takes four processes a run.
+    Its materializations are written in batches, as by default they are not. What a run prints is left to the terminal:
+    capturing it takes four processes a run.
     """
     home = prepare_dagster_home(settings, postgres)
     os.environ.setdefault(BATCH_SIZE, EVENTS_PER_BATCH)
     quiet = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     reference = InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet})
     with DagsterInstance.from_ref(reference) as instance:
-        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         yield instance
 
 

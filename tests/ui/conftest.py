@@ -70,27 +70,32 @@ class Ui:
             for run in answer["runsOrError"]["results"]
         ]
 
-    def evaluations(self, sensor: str) -> list[float]:
-        """Return when each of a sensor's latest evaluations began that have ended, in seconds since 1970."""
-        selector = f'repositoryLocationName: "mlb_platform", repositoryName: "__repository__", sensorName: "{sensor}"'
-        answer = self.ask(
-            f"{{sensorOrError(sensorSelector: {{{selector}}}) "
-            "{... on Sensor {sensorState {ticks(limit: 20) {timestamp status}}}}}"
-        )
-        ticks = answer["sensorOrError"]["sensorState"]["ticks"]
-        return [t["timestamp"] for t in ticks if t["status"] in ("SKIPPED", "SUCCESS")]
+    def start_sensor(self, sensor: str, cursor: str) -> None:
+        """Set a sensor's cursor and turn it on, as the dialog and the switch on its page do."""
+        selector = _selector(sensor)
+        for call in (
+            f"setSensorCursor(sensorSelector: {selector}, cursor: {json.dumps(cursor)})",
+            f"startSensor(sensorSelector: {selector})",
+        ):
+            (answer,) = self.ask(f"mutation {{{call} {{__typename}}}}").values()
+            assert answer["__typename"] == "Sensor", answer
 
-    def wait_for_quiet(self, sensor: str, patience: float = 600) -> None:
-        """Wait until a sensor was evaluated with no run under way, neither before nor after, and asked for none."""
-        deadline, since, known = time.monotonic() + patience, time.time(), -1
-        while time.monotonic() < deadline:
-            found = self.statuses()
-            if len(found) != known or not set(found) <= {"SUCCESS", "FAILURE", "CANCELED"}:
-                since, known = time.time(), len(found)
-            elif any(began > since for began in self.evaluations(sensor)) and len(self.statuses()) == known:
-                return
-            time.sleep(1)
-        raise AssertionError(f"runs go on and on, or nothing is evaluated: {self.statuses()}")
+    def test_sensor(self, sensor: str) -> tuple[list[str], str]:
+        """Evaluate a sensor from where it is, as its button Test does; return the dates it asks for and its cursor."""
+        found = self.ask(
+            f"{{sensorOrError(sensorSelector: {_selector(sensor)}) {{... on Sensor {{sensorState "
+            "{typeSpecificData {... on SensorData {lastCursor}}}}}}"
+        )
+        cursor = (found["sensorOrError"]["sensorState"]["typeSpecificData"] or {}).get("lastCursor")
+        answer = self.ask(
+            f"mutation {{sensorDryRun(selectorData: {_selector(sensor)}, cursor: {json.dumps(cursor)}) "
+            "{__typename ... on DryRunInstigationTick "
+            "{evaluationResult {cursor error {message} runRequests {tags {key value}}}}}}"
+        )
+        evaluated = answer["sensorDryRun"]["evaluationResult"]
+        assert evaluated["error"] is None, evaluated
+        tags = [t for request in evaluated["runRequests"] for t in request["tags"]]
+        return [t["value"] for t in tags if t["key"] == "dagster/partition"], evaluated["cursor"]
 
     def wait_for_runs(self, number: int, seconds: float = 420) -> None:
         """Wait until so many runs have succeeded; fail as soon as one does not."""
@@ -102,6 +107,10 @@ class Ui:
                 return
             time.sleep(1)
         raise AssertionError(f"after {seconds} s the runs are {self.statuses()}")
+
+
+def _selector(sensor: str) -> str:
+    return f'{{repositoryLocationName: "mlb_platform", repositoryName: "__repository__", sensorName: "{sensor}"}}'
 
 
 def chromium() -> str:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from mlb_platform.ingestion.gate import Request, admit, gate_spec
+from mlb_platform.sensors.cursor import Cursor
 from mlb_platform.sensors.raw_rows import sensor_name
 from mlb_platform.simulator import later_capture, simulate_games
 from resources.raw_store import RawCapture
@@ -81,15 +82,13 @@ def test_a_failed_check_shows_sample_rows(ui: Ui, page: Page) -> None:
 
 
 def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page: Page) -> None:
-    """With the daemon running, what is merged asks for nothing, and a new capture for a run of its date."""
+    """Set to go on from here, it asks for nothing; a new capture is found by the daemon: one run of its date."""
     mapping = ui.platform.registry.get(MAPPING)
     sensor = sensor_name(mapping)
-    answer = ui.ask(
-        'mutation {startSensor(sensorSelector: {repositoryLocationName: "mlb_platform", '
-        f'repositoryName: "__repository__", sensorName: "{sensor}"}}) {{__typename}}}}'
-    )
-    assert answer["startSensor"]["__typename"] == "Sensor"
-    ui.wait_for_quiet(sensor)
+    asked, cursor = ui.test_sensor(sensor)
+    assert asked == [day.isoformat() for day in DAYS]  # all that is there is new to it
+    ui.start_sensor(sensor, Cursor(Cursor.parse(cursor).raw).text())
+    assert ui.test_sensor(sensor)[0] == []
     before = ui.runs()
     capture = list(simulate_games(16, FIRST, seed=3))[15]
     assert capture.official_date == DAYS[1]
@@ -97,8 +96,8 @@ def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page
     admitted = admit(orjson.dumps(later.payload), Request("the test", later.captured_at), gate_spec(mapping))
     assert isinstance(admitted, RawCapture)
     ui.platform.raw.insert(mapping.config.source.raw_table, admitted)
-    ui.wait_for_runs(sum(r["status"] == "SUCCESS" for r in before) + 1)
-    ui.wait_for_quiet(sensor)
+    ui.wait_for_runs(len(before) + 1)
+    assert ui.test_sensor(sensor)[0] == []
     new = ui.runs()[: len(ui.runs()) - len(before)]
     assert [r["partition"] for r in new] == [DAYS[1].isoformat()]
 
