@@ -12,7 +12,6 @@ from psycopg import sql
 
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
-from resources.merge_state import MergeStates
 from resources.quality_store import CheckResult
 from resources.raw_store import table_name
 
@@ -64,7 +63,6 @@ def read_records(
     stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date | None]
 ) -> Records:
     """Read the records of tables and dates in five queries, however many they are; None is what has no date."""
-    MergeStates(stores.postgres).ensure()
     stores.quality.ensure()
     raw_table = mapping.config.source.raw_table
     stores.raw.ensure(raw_table)

@@ -34,7 +34,6 @@ from mlb_platform.quality.results import RuleResult
 from mlb_platform.quality.suggestions import suggest
 from resources.errors import PlatformError
 from resources.lake import open_table, read_table
-from resources.merge_state import MergeStates
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +114,6 @@ class ReportWriter:
 
     def missing(self) -> list[tuple[str, date | None]]:
         """Return the tables and dates merged that have no report: no page, or a stub; the latest date first."""
-        MergeStates(self.stores.postgres).ensure()
         found: set[tuple[str, date | None]] = set()
         for table in self.mapping.by_name:
             if self.mapping.partition is None:

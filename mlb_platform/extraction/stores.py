@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from resources.merge import Sink
+from resources.merge_state import MergeStates
 from resources.postgres import Postgres
 from resources.quality_store import QualityStore
 from resources.raw_store import RawStore
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stores:
-    """Raw rows, sinks, what quality found, and the way to a Spark session (started when first needed)."""
+    """Raw rows, sinks, what quality found, and the way to a Spark session (started when first needed).
+
+    The tables of merge states are there from then on, for whoever asks what was merged before anything is.
+    """
 
     postgres: Postgres
     raw: RawStore
@@ -32,3 +36,6 @@ class Stores:
     """Extractors by mapping derivation and tables: their plans are worth keeping."""
     after_merge: Callable[[Work, TableBatch], None] | None = None
     """Called with every batch once it is merged into all sinks, the empty ones included."""
+
+    def __post_init__(self) -> None:
+        MergeStates(self.postgres).ensure()

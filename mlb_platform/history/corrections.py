@@ -36,7 +36,6 @@ from resources.merge_history import (
     unexamined_sinks,
     unexamined_tables,
 )
-from resources.merge_state import MergeStates
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +84,6 @@ class Examiner:
 
     def waiting(self) -> set[str]:
         """Return the tables with merges that were not looked at yet."""
-        MergeStates(self.stores.postgres).ensure()
         with self.stores.postgres.transaction() as connection:
             return set(unexamined_tables(connection))
 

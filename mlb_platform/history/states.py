@@ -20,7 +20,6 @@ from resources.lake import open_table, sink_id
 from resources.merge import FOLDED, MergeSpec
 from resources.merge_batch import arrow_schema, scope_column
 from resources.merge_history import MergeEntry, merge_history
-from resources.merge_state import MergeStates
 from resources.raw_store import RawRow
 
 MOMENT = "_moment"
@@ -50,7 +49,6 @@ class States:
         self.mapping = mapping
         self._derived = Derived(stores, mapping)
         self._gone: set[tuple[str, int]] = set()
-        MergeStates(stores.postgres).ensure()
 
     @property
     def specs(self) -> Mapping[str, MergeSpec]:

@@ -72,7 +72,6 @@ def gather(
     wanted = parse_key(target, key)
     if column is not None and column not in target.by_name:
         raise AskedWrongly(f"{table} has no column {column}; it has: {', '.join(target.by_name)}")
-    MergeStates(stores.postgres).ensure()
     captures = captures or Captures(stores.raw, registry)
     with stores.postgres.transaction() as connection:
         row = stored_row(connection, target, wanted)
