@@ -6,12 +6,10 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from mlb_platform.extraction.stores import Stores
-from mlb_platform.extraction.transformation import BaseTransformation, make_transformation
-from mlb_platform.history.corrections import AfterMerge
 from mlb_platform.home import check_home
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import Settings
@@ -23,6 +21,10 @@ from resources.spark import open_session, spark_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from mlb_platform.extraction.transformation import BaseTransformation
+    from mlb_platform.extraction.work import TableBatch, Work
+    from mlb_platform.history.corrections import AfterMerge
 
 
 @dataclass
@@ -91,9 +93,21 @@ class Platform:
         above = self.settings.delta_spark_above_mb * 1024 * 1024
         sinks = make_sinks(self.settings.merge_engine, self.postgres, self.settings.lake, self.spark, above)
         stores = Stores(self.postgres, self.raw, self.quality, sinks, self.spark, self.settings.games_per_job)
-        stores.after_merge = AfterMerge(stores, self.settings.lake, lambda: self.registry.mappings.values())
+
+        @cache  # made with the first batch: a command that only looks needs none of it
+        def corrections() -> AfterMerge:
+            from mlb_platform.history.corrections import AfterMerge
+
+            return AfterMerge(stores, self.settings.lake, lambda: self.registry.mappings.values())
+
+        def after_merge(work: Work, batch: TableBatch) -> None:
+            corrections()(work, batch)
+
+        stores.after_merge = after_merge
         return stores
 
     def transformation(self, mapping: str, tables: list[str] | None = None) -> BaseTransformation:
         """Return the transformation of a mapping (`endpoint/method`) over some of its tables, or all."""
+        from mlb_platform.extraction.transformation import make_transformation
+
         return make_transformation(self.registry.get(mapping))(self.stores, tables)
