@@ -51,7 +51,9 @@ def bench(name: str, only: Collection[str], out: Path) -> int:
     def keep(key: str, workload: Workload) -> None:
         """Save what there is so far: a whole run takes an hour or two, and may be stopped."""
         found[key] = workload
-        facts["seconds of the run"] = round(time.perf_counter() - started, 1)
+        until = round(time.perf_counter() - started, 1)
+        workload.facts["seconds of the benchmark"] = round(until - facts.get("seconds of the run", 0.0), 1)
+        facts["seconds of the run"] = until
         result.update(save(out, found, {"size": name, **facts}))
 
     for key, alone in ALONE.items():

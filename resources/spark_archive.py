@@ -42,10 +42,15 @@ def make_class_archive(jars: Path) -> Path:
             last = (done.stderr.strip().splitlines() or ["the JVM left no archive"])[-1]
             raise SparkError(f"Spark's classes were not kept: {last}")
         os.replace(made, archive)
-    for other in archive.parent.glob("spark-*.jsa"):  # of the Spark that was there before
+    remove_other_archives(archive)
+    return archive
+
+
+def remove_other_archives(archive: Path) -> None:
+    """Remove the archives beside one: those of the Spark that was there before."""
+    for other in archive.parent.glob("spark-*.jsa"):
         if other != archive:
             other.unlink()
-    return archive
 
 
 def main(jars: str, work: str, file: str) -> None:

@@ -14,7 +14,7 @@ class Size:
     repeat: int
     """Repetitions of what is short: a date, unchanged dates, a corrected game."""
     parts: tuple[int, int]
-    """Games that the usual Spark jobs run with; a season of theirs is the line through both."""
+    """Games that the usual Spark jobs run with, in whole dates of 15; a season of theirs is the line through both."""
     unchanged: int
     growth: tuple[int, int]
     live_minutes: float
@@ -31,6 +31,6 @@ _SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
 
 SIZES = {
     "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, 3, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
-    "bench": Size(150, 2, 3, (5, 15), 75, (50, 200), 1, 10, cold_repeat=1, sensors=_SENSORS),
+    "bench": Size(150, 2, 3, (15, 30), 75, (50, 200), 0.5, 8, cold_repeat=1, sensors=_SENSORS[::2]),
     "full": Size(2_430, 3, 7, (30, 150), 450, (500, 10_000), 5, 180, cold_repeat=5),
 }
