@@ -80,7 +80,7 @@ class Ui:
             (answer,) = self.ask(f"mutation {{{call} {{__typename}}}}").values()
             assert answer["__typename"] == "Sensor", answer
 
-    def test_sensor(self, sensor: str) -> tuple[list[str], str]:
+    def try_sensor(self, sensor: str) -> tuple[list[str], str]:
         """Evaluate a sensor from where it is, as its button Test does; return the dates it asks for and its cursor."""
         found = self.ask(
             f"{{sensorOrError(sensorSelector: {_selector(sensor)}) {{... on Sensor {{sensorState "

@@ -85,10 +85,10 @@ def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page
     """Set to go on from here, it asks for nothing; a new capture is found by the daemon: one run of its date."""
     mapping = ui.platform.registry.get(MAPPING)
     sensor = sensor_name(mapping)
-    asked, cursor = ui.test_sensor(sensor)
+    asked, cursor = ui.try_sensor(sensor)
     assert asked == [day.isoformat() for day in DAYS]  # all that is there is new to it
     ui.start_sensor(sensor, Cursor(Cursor.parse(cursor).raw).text())
-    assert ui.test_sensor(sensor)[0] == []
+    assert ui.try_sensor(sensor)[0] == []
     before = ui.runs()
     capture = list(simulate_games(16, FIRST, seed=3))[15]
     assert capture.official_date == DAYS[1]
@@ -97,7 +97,7 @@ def test_a_sensor_that_is_on_runs_exactly_the_date_of_a_new_capture(ui: Ui, page
     assert isinstance(admitted, RawCapture)
     ui.platform.raw.insert(mapping.config.source.raw_table, admitted)
     ui.wait_for_runs(len(before) + 1)
-    assert ui.test_sensor(sensor)[0] == []
+    assert ui.try_sensor(sensor)[0] == []
     new = ui.runs()[: len(ui.runs()) - len(before)]
     assert [r["partition"] for r in new] == [DAYS[1].isoformat()]
 
