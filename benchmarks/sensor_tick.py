@@ -103,9 +103,9 @@ class Ticks:
 
 
 def measure(
-    platform: Platform, instance: dg.DagsterInstance, mapping: ResolvedMapping, rows: int
+    platform: Platform, instance: dg.DagsterInstance, mapping: ResolvedMapping, rows: int, most: int | None = None
 ) -> Mapping[str, float]:
-    """Fill the mapping's raw table and return the seconds of its ticks."""
+    """Fill the mapping's raw table and return the seconds of its ticks: of all until it is read, or of `most`."""
     started = time.perf_counter()
     fill(platform.postgres, mapping, rows)
     filled = time.perf_counter() - started
@@ -121,6 +121,9 @@ def measure(
         requested, busiest = requested + ticks.requested, max(busiest, seconds)
         if ticks.succeed() == at:
             break
+        if count == most:
+            ticks.cursor = Cursor(platform.raw.rows_after(mapping.config.source.raw_table, at, rows)[1]).text()
+            break
     found |= {"slowest until read": busiest, "ticks until read": count, "requests": requested}
     found["idle tick"] = max(ticks.once() for _ in range(3))
     fill(platform.postgres, mapping, 20, after=rows + 10)
@@ -128,7 +131,7 @@ def measure(
     return found
 
 
-def measure_all(rows: int, only: Sequence[str] = ()) -> dict[str, dict[str, float]]:
+def measure_all(rows: int, only: Sequence[str] = (), most: int | None = None) -> dict[str, dict[str, float]]:
     """Measure the sensor of every mapping (or of some) in a home of its own; return their figures, and tell them."""
     found: dict[str, dict[str, float]] = {}
     with temporary_home() as home, ExitStack() as stack:
@@ -137,7 +140,7 @@ def measure_all(rows: int, only: Sequence[str] = ()) -> dict[str, dict[str, floa
         for name, mapping in sorted(platform.registry.mappings.items()):
             if only and name not in only:
                 continue
-            found[name] = dict(measure(platform, instance, mapping, rows))
+            found[name] = dict(measure(platform, instance, mapping, rows, most))
             told(
                 f"{name}: "
                 + ", ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in found[name].items())
@@ -156,11 +159,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sensor_tick", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS, help=f"raw rows of each mapping (default {ROWS})")
     parser.add_argument("--mapping", action="append", help="only this mapping (repeatable)")
+    parser.add_argument("--ticks", type=int, help="at most so many ticks until the rows are read (default: all)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("dagster").setLevel(logging.ERROR)
-    found = measure_all(arguments.rows, arguments.mapping or ())
+    found = measure_all(arguments.rows, arguments.mapping or (), arguments.ticks)
     leave(arguments.json, found)
     slow = [f"{name}: {k}" for name, each in found.items() for k, v in evaluations(each).items() if v > LIMIT]
     for line in slow:

@@ -117,14 +117,16 @@ def _limit_pools(home: Path, postgres: Postgres) -> None:
 def open_instance(settings: Settings, postgres: Postgres) -> Iterator[DagsterInstance]:
     """Give the platform's Dagster instance, whatever the environment says.
 
-    Its materializations are written in batches, as by default they are not. What a run prints is left to the terminal:
-    capturing it takes four processes a run.
+    Its materializations are written in batches, as by default they are not, and its connections are kept without being
+    tried each time, as a command is short. What a run prints is left to the terminal: capturing it takes four processes
+    a run.
     """
     home = prepare_dagster_home(settings, postgres)
     os.environ.setdefault(BATCH_SIZE, EVENTS_PER_BATCH)
     quiet = {"module": "dagster.core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
     reference = InstanceRef.from_dir(str(home), overrides={"compute_logs": quiet})
     with DagsterInstance.from_ref(reference) as instance:
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=10)
         yield instance
 
 

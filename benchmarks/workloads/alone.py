@@ -66,7 +66,8 @@ def lake(size: Size) -> Workload:
 def dagster(size: Size) -> Workload:
     """Measure the evaluations of raw-row sensors, and how long a process takes to load the definitions."""
     workload = begin("dagster", 0)
-    some = (text for name in size.sensors for text in ("--mapping", name))
+    some = [text for name in size.sensors for text in ("--mapping", name)]
+    some += ["--ticks", str(size.ticks)] if size.ticks else []
     found = measured_by("sensor_tick", "--rows", str(size.sensor_rows), *some)
     for mapping, figures in found.items():
         workload.facts[f"slowest tick, {mapping}"] = max(evaluations(figures).values())

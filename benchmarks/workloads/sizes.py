@@ -23,6 +23,8 @@ class Size:
     cold_repeat: int = 2
     sensors: tuple[str, ...] = ()
     """Mappings whose sensors are measured; none named: all."""
+    ticks: int | None = None
+    """Ticks of a sensor that reads what there is; None: until it has read all."""
 
 
 _SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
@@ -31,6 +33,6 @@ _SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
 
 SIZES = {
     "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, 3, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
-    "bench": Size(150, 2, 3, (15, 30), 75, (50, 200), 0.5, 8, cold_repeat=1, sensors=_SENSORS[::2]),
+    "bench": Size(150, 2, 3, (15, 30), 75, (50, 200), 0.5, 8, cold_repeat=1, sensors=_SENSORS, ticks=100),
     "full": Size(2_430, 3, 7, (30, 150), 450, (500, 10_000), 5, 180, cold_repeat=5),
 }
