@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from mlb_platform.cli.main import run
@@ -61,7 +60,8 @@ def test_it_says_what_there_is(
     monkeypatch.setenv("MLB_DATABASE_URL", database.url)
     if raw:
         assert run(["simulate", "--games", "2", "--feeds-only"]) == 0
-        assert psycopg.connect(database.url).execute("SELECT to_regclass('quality.merge_state')").fetchone() == (None,)
+        with database.transaction() as connection:
+            assert connection.execute("SELECT to_regclass('quality.merge_state')").fetchone() == (None,)
     capfd.readouterr()
     code = run(list(command))
     out, err = capfd.readouterr()

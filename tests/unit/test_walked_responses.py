@@ -36,7 +36,7 @@ def left_to_spark(folder: Path) -> tuple[Counter[str], list[str]]:
 
 
 def test_simulated_responses_are_walked(tmp_path: Path) -> None:
-    write_captures_folder(simulate_games(3, date(2024, 7, 1), 5), tmp_path, every_endpoint=True)
+    write_captures_folder(simulate_games(12, date(2024, 7, 1), 5), tmp_path, every_endpoint=True)
     found, left = left_to_spark(tmp_path)
     assert left == [] and found.keys() == Platform(Settings()).registry.mappings.keys()
 
