@@ -417,15 +417,17 @@ _SEEN_AGAIN = sql.SQL(
     _SEE + "AND (%(content_hash)s::text IS NULL OR t.content_hash = %(content_hash)s) RETURNING t.raw_id"
 )
 
+# A number that is given as text has a name of its own: ORDER BY takes a name of the result before one of the table,
+# and as text 1000 comes before 999.
 _AFTER = sql.SQL(f"""
-SELECT ingest_xid::text, {_ROW} FROM {{table}}
+SELECT ingest_xid::text AS xid, {_ROW} FROM {{table}}
 WHERE (ingest_xid, raw_id) > (%(xid)s::xid8, %(raw_id)s)
   AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY ingest_xid, raw_id LIMIT %(limit)s
 """)
 
 _BEFORE = sql.SQL("""
-SELECT ingest_xid::text, raw_id FROM {table}
+SELECT ingest_xid::text AS xid, raw_id FROM {table}
 WHERE ingested_at < clock_timestamp() - %(age)s AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY ingest_xid DESC, raw_id DESC LIMIT 1
 """)
