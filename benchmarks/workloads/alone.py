@@ -28,7 +28,8 @@ _LOADS = 3
 def live(size: Size) -> Workload:
     """Follow fifteen games, a capture of each at the same moment every ten seconds."""
     workload = begin("live", 15)
-    workload.facts |= measured_by("live_latency", "--minutes", str(size.live_minutes), "--at-once")
+    lengths = ("--minutes", str(size.live_minutes), "--warm-up", str(size.live_warm_up))
+    workload.facts |= measured_by("live_latency", *lengths, "--at-once")
     return workload
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from benchmarks import raw
 from benchmarks.arena import Arena, begin
 from benchmarks.figures import DUCKDB, HAND, OURS, PER_TABLE, SIDE_BY_SIDE, Workload
@@ -27,11 +29,7 @@ def season(at: Arena, size: Size) -> Workload:
 
 
 def _per_table(at: Arena, workload: Workload, size: Size) -> None:
-    """Run the usual Spark jobs with two numbers of games, and draw the line through both to the whole season.
-
-    The first of them warms up as well, which makes the line flatter: a season is if anything longer than that.
-    """
-    few, many = size.parts
+    """Run the usual Spark jobs with parts of the season and say how long they take at least for all of it."""
     seconds = {}
     for games in size.parts:
         phase = f"{games} games"
@@ -40,9 +38,21 @@ def _per_table(at: Arena, workload: Workload, size: Size) -> None:
         at.sample(workload, PER_TABLE, raw.dates_of(games), phase, parts=False)
         seconds[games] = workload.seconds[PER_TABLE][phase][-1]
     at.fresh(OURS)
-    at.run(OURS, raw.dates_of(many))
+    at.run(OURS, raw.dates_of(max(size.parts)))
     at.compare(workload, (PER_TABLE,), "a part")
-    a_game = (seconds[many] - seconds[few]) / (many - few)
-    scaled = seconds[many] + (size.season - many) * a_game
+    scaled, how = at_least(seconds, size.season)
     workload.facts["per_table_spark, scaled"] = scaled
-    workload.facts["per_table_spark, scaled from"] = f"{few} and {many} games"
+    workload.facts["per_table_spark, scaled from"] = how
+
+
+def at_least(seconds: Mapping[int, float], games: int) -> tuple[float, str]:
+    """Return how long `games` take at least by what parts of them took, and how that is known.
+
+    Of two parts it is the line through both; the first warms up as well, which makes it flatter than it is. Of a single
+    part it is the part's own time.
+    """
+    few, many = min(seconds), max(seconds)
+    if few == many:
+        return seconds[many], f"{many} games, the others not counted"
+    a_game = (seconds[many] - seconds[few]) / (many - few)
+    return seconds[many] + (games - many) * a_game, f"{few} and {many} games"

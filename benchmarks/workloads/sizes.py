@@ -13,11 +13,13 @@ class Size:
     season_repeat: int
     repeat: int
     """Repetitions of what is short: a date, unchanged dates, a corrected game."""
-    parts: tuple[int, int]
-    """Games that the usual Spark jobs run with, in whole dates of 15; a season of theirs is the line through both."""
+    parts: tuple[int, ...]
+    """Games that the usual Spark jobs run with, in whole dates of 15: two to draw a line through, or one."""
     unchanged: int
     growth: tuple[int, int]
     live_minutes: float
+    live_warm_up: int
+    """Seconds of following games before the minutes that count."""
     lake_days: int
     sensor_rows: int = 100_000
     cold_repeat: int = 2
@@ -32,7 +34,7 @@ _SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
 
 
 SIZES = {
-    "tiny": Size(30, 1, 1, (15, 30), 15, (15, 30), 0.5, 3, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
-    "bench": Size(150, 2, 3, (15, 30), 75, (50, 200), 0.5, 8, cold_repeat=1, sensors=_SENSORS, ticks=100),
-    "full": Size(2_430, 3, 7, (30, 150), 450, (500, 10_000), 5, 180, cold_repeat=5),
+    "tiny": Size(30, 1, 1, (15,), 15, (15, 30), 0.5, 30, 3, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
+    "bench": Size(150, 2, 3, (30,), 75, (50, 200), 0.5, 40, 6, cold_repeat=1, sensors=_SENSORS, ticks=100),
+    "full": Size(2_430, 3, 7, (30, 150), 450, (500, 10_000), 5, 60, 180, cold_repeat=5),
 }

@@ -23,6 +23,7 @@ from benchmarks.peers.handwritten_rows import _decimals
 from benchmarks.peers.handwritten_tables import TABLES, TECHNICAL
 from benchmarks.raw import _correct
 from benchmarks.targets import TARGETS, judged, ratio
+from benchmarks.workloads.season import at_least
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.shape import document_tree
@@ -52,6 +53,13 @@ def test_decimals_are_rounded_half_up_by_their_digits(scale: int) -> None:
     found = _decimals(pa.array([*map(float, texts), None], pa.float64()), kind).to_pylist()
     step = Decimal(1).scaleb(-scale)
     assert found == [*(Decimal(text).quantize(step, ROUND_HALF_UP) for text in texts), None]
+
+
+def test_a_season_of_the_usual_jobs_takes_at_least_what_its_parts_tell() -> None:
+    """Two parts: the line through both, wherever it ends; one: its own seconds, whatever the season is."""
+    assert at_least({30: 160.0, 150: 550.0}, 2_430) == (550.0 + 2_280 * 3.25, "30 and 150 games")
+    assert at_least({150: 550.0, 30: 160.0}, 150)[0] == 550.0
+    assert at_least({30: 160.0}, 150) == (160.0, "30 games, the others not counted")
 
 
 def _workload(name: str, seconds: dict[str, dict[str, float]], **facts: float | str) -> Workload:
