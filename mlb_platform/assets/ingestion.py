@@ -1,7 +1,7 @@
 """What fills the raw tables, as an asset by date: fetched from the Stats API, in a pool that limits the API."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from dagster import (
@@ -54,6 +54,11 @@ PARTITION = "dagster/partition"
 _UNDER_WAY = [s for s in DagsterRunStatus if s not in FINISHED_STATUSES]
 EVENING_LASTS = timedelta(hours=4)
 """So long after midnight it is still the evening's date: its games in the west go on."""
+
+
+def evening_date(at: datetime) -> date:
+    """Return the date whose games are being played at an aware time: in New York, until its evening is over."""
+    return local_day(at - EVENING_LASTS)
 
 
 class IngestConfig(Config):
@@ -168,7 +173,7 @@ def ingestion_schedules(job: Any) -> list[ScheduleDefinition]:
     def of_day(name: str, cron: Sequence[str], back: int, text: str) -> ScheduleDefinition:
         def request(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
             at = context.scheduled_execution_time
-            day = (local_day(at - EVENING_LASTS) - timedelta(days=back)).isoformat()
+            day = (evening_date(at) - timedelta(days=back)).isoformat()
             if context.instance.get_runs(RunsFilter(job_name=JOB, tags={PARTITION: day}, statuses=_UNDER_WAY), limit=1):
                 return SkipReason(f"a run of {day} is under way")
             return RunRequest(

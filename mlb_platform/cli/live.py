@@ -41,7 +41,10 @@ def register(app: typer.Typer) -> None:
 
 def live(
     when: Annotated[
-        str, typer.Option("--date", help="Official date of the games, or `today`.", metavar="DATE|today")
+        str,
+        typer.Option(
+            "--date", help="Official date of the games, or `today`: New York's, up to 4:00.", metavar="DATE|today"
+        ),
     ] = TODAY,
     game_pk: Annotated[
         list[int] | None, typer.Option(help="Only this game of the date; repeatable.", metavar="N")
@@ -90,11 +93,11 @@ class LiveRun:
 def follow_date(
     made: Platform, day: date | None, only: Sequence[str], pace: Pace, delta_every: float, events_every: float
 ) -> LiveRun:
-    """Follow a date (None: today by the API's clock) and print how it goes; return what came of it."""
+    """Follow a date (None: today by the API's clock, until its evening is over) and print how it goes."""
+    from mlb_platform.assets.ingestion import evening_date
     from mlb_platform.assets.live_events import LiveEvents
     from mlb_platform.cli.materialize import check_spark
     from mlb_platform.dagster_home import open_instance
-    from mlb_platform.ingestion.dates.plan import local_day
     from mlb_platform.ingestion.statsapi.client import notice_once
     from mlb_platform.ingestion.statsapi.ingest import open_ingestor
     from mlb_platform.live.follower import Follower
@@ -108,7 +111,7 @@ def follow_date(
         note(told)
     with open_ingestor(made) as ingestor, open_instance(made.settings, made.postgres) as instance:
         clock = ingestor.api.clock
-        followed = day or local_day(clock.now())
+        followed = day or evening_date(clock.now())
         say(f"following the games of {followed} from {ingestor.api.root}; Ctrl-C stops, and it can go on later")
         merge = LiveMerge(made, delta_every_seconds=delta_every)
         events = LiveEvents(instance, followed, lambda: merge.latencies, events_every)

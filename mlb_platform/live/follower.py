@@ -18,7 +18,7 @@ import psycopg
 from mlb_platform.ingestion.dates.plan import FEED, OF_GAME, SCHEDULE
 from mlb_platform.ingestion.statsapi import endpoints
 from mlb_platform.ingestion.statsapi.clock import Clock
-from mlb_platform.ingestion.statsapi.ingest import Ingestor
+from mlb_platform.ingestion.statsapi.ingest import Ingested, Ingestor
 from mlb_platform.live.endings import Endings
 from mlb_platform.live.game_follow import GameFollow, Pace, Phase
 from mlb_platform.live.games_table import LiveGame, LiveGames
@@ -160,7 +160,7 @@ class Follower:
     def _read_schedule(self, now: datetime, *, patient: bool = True) -> None:
         """Ask which games there are today; where that fails it is asked again a little later."""
         try:
-            self.ingestor.ingest(endpoints.schedule(self.day))
+            _accepted(self.ingestor.ingest(endpoints.schedule(self.day)))
             rows = self._listed_games()
         except (PlatformError, psycopg.Error) as error:
             if not patient and isinstance(error, Unreachable):
@@ -199,10 +199,7 @@ class Follower:
         counts.polls += 1
         self.report.polls += 1
         try:
-            done = self.ingestor.ingest(endpoints.live_feed(game.game_pk))
-            if done.outcome is None:
-                assert done.rejection is not None
-                raise PlatformError(f"the answer is no good: {done.rejection.reason}")
+            done = _accepted(self.ingestor.ingest(endpoints.live_feed(game.game_pk)))
             changed = done.outcome is InsertOutcome.STORED
             if done.capture is not None:
                 feed = _essentials(orjson.loads(done.capture.data))
@@ -231,26 +228,28 @@ class Follower:
         return _essentials(orjson.loads(self.ingestor.raw.payload(table, newest.raw_id)))
 
     def _end_games(self, game_pks: Sequence[str]) -> None:
-        """Fetch what else there is of games that are over, and hand them over."""
-        for pk in game_pks:
-            for request in OF_GAME.values():
-                self._fetch_last(pk, request(pk))
+        """Fetch what else there is of games that are over, and hand over what there is.
+
+        Raises PlatformError where something was not fetched: it is tried again.
+        """
+        missing = [m for pk in game_pks for request in OF_GAME.values() if (m := self._not_fetched(request(pk)))]
         if self._hand_over is not None:
             self._hand_over(game_pks)
+        if missing:
+            raise PlatformError("; ".join(missing))
 
-    def _fetch_last(self, game_pk: str, request: endpoints.ApiRequest) -> None:
+    def _not_fetched(self, request: endpoints.ApiRequest) -> str | None:
+        """Fetch an answer, several times if need be; return why there is none."""
         error = "no answer"
         for _ in range(5):
             try:
-                done = self.ingestor.ingest(request)
-                if done.rejection is None:
-                    return
-                error = done.rejection.reason
+                _accepted(self.ingestor.ingest(request))
+                return None
             except (PlatformError, psycopg.Error) as problem:
                 error = str(problem)
             self.report.errors += 1
             self.clock.sleep(self.pace.least.total_seconds())
-        self.report.not_handed_over[game_pk] = f"{request.name} was not fetched: {error}"
+        return f"{request.name} was not fetched: {error}"
 
     def _save(self, *, force: bool = False) -> None:
         if not force and time.monotonic() - self._saved_at < SAVED_EVERY:
@@ -270,6 +269,13 @@ class Follower:
             self._table.save(rows)
         except (PlatformError, psycopg.Error) as error:
             _log.warning("live.games is not written: %s", error)
+
+
+def _accepted(done: Ingested) -> Ingested:
+    """Return what was ingested; raise PlatformError for an answer that the gate refused."""
+    if done.rejection is not None:
+        raise PlatformError(f"the answer is no good: {done.rejection.reason}")
+    return done
 
 
 def _essentials(feed: Mapping[str, Any]) -> Mapping[str, Any]:

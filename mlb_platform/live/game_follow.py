@@ -13,6 +13,7 @@ from mlb_platform.ingestion.dates.listings import GameState, game_state
 from mlb_platform.ingestion.statsapi.endpoints import feed_clock
 
 LONGEST_BACK_OFF = timedelta(minutes=5)
+_ON = (GameState.PREVIEW, GameState.LIVE)
 
 
 class Phase(enum.StrEnum):
@@ -91,10 +92,11 @@ class GameFollow:
             self.start = start
         if state in (GameState.POSTPONED, GameState.CANCELLED) and self.phase in (Phase.waiting, Phase.following):
             self._end(Phase.off, status, _moved_to(game))
-        elif self.phase in (Phase.off, Phase.suspended) and state not in (
-            GameState.POSTPONED, GameState.CANCELLED, GameState.SUSPENDED, GameState.FINAL, None,
-        ):  # fmt: skip
-            self.phase, self.note, self.next_at = Phase.following, None, now  # it is on after all
+        elif (self.phase is Phase.off and state in _ON) or (
+            self.phase is Phase.suspended and (state in _ON or state is GameState.FINAL)
+        ):
+            # it is on after all, or was declared over: the feed tells how it ended
+            self.phase, self.note, self.next_at = Phase.following, None, now
 
     def told(self, feed: Mapping[str, Any], now: datetime, *, changed: bool) -> None:
         """Take in an answer of the feed: its `gameData.status`, `gameData.datetime` and `metaData` are what counts."""

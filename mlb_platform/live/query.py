@@ -154,6 +154,8 @@ class RawQuery:
             if self._query is None:
                 self._revive_database()
                 self._query = self._begin()
+                if self._stopping.is_set():  # `stop` found nothing yet that it could stop
+                    self._query.stop()
             self._query.awaitTermination()
         except Exception as error:  # noqa: BLE001 - Spark, its gateway, PostgreSQL, the disk: all are tried again
             return error

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from mlb_platform.ingestion.statsapi.ingest import open_ingestor
+from mlb_platform.ingestion.statsapi.clock import Clock
+from mlb_platform.ingestion.statsapi.endpoints import ApiRequest
+from mlb_platform.ingestion.statsapi.ingest import Ingested, open_ingestor
 from mlb_platform.live.follower import Follower, FollowReport, LiveError
 from mlb_platform.live.game_follow import Pace
 from mlb_platform.live.games_table import LiveGames
@@ -21,6 +23,7 @@ from mlb_platform.settings import Settings
 from mlb_platform.simulator import simulate_games
 from mlb_platform.simulator.api import Faults, ServeOptions, Serving, serving
 from mlb_platform.simulator.events import EventRates
+from resources.errors import PlatformError
 from resources.postgres import Postgres
 
 DAY = date(2024, 7, 3)
@@ -52,6 +55,19 @@ class Bench:
         for pk in game_pks:
             assert pk not in self.handed, f"{pk} is handed over twice"
             self.handed[pk] = tuple(len(captures(self.postgres, table, pk)) for table in GAME_TABLES)
+
+
+class Ticking:
+    """A clock that ends a test after some looks at it."""
+
+    def __init__(self, clock: Clock, looks: int) -> None:
+        self._clock, self._looks = clock, looks
+
+    def now(self) -> datetime:
+        """Return a time an hour after the last one."""
+        self._looks -= 1
+        assert self._looks > 0, "it went on asking"
+        return self._clock.now() + timedelta(hours=10 - self._looks)
 
 
 def captures(postgres: Postgres, table: str, game_pk: str) -> list[tuple[str, str]]:
@@ -168,3 +184,41 @@ def test_a_game_that_the_schedule_does_not_list_is_refused(database: Postgres, t
             assert found.follower.run().phases == {one: "over"} and found.handed.keys() == {one}
         with bench(server, database, tmp_path, only=["12"]) as found, pytest.raises(LiveError, match="no game 12"):
             found.follower.run()
+
+
+def test_an_answer_that_is_no_schedule_is_not_a_day_without_games(database: Postgres, tmp_path: Path) -> None:
+    """An HTML page with status 200, at the start: nothing is known yet, and the games are found when it has passed."""
+    page = options(faults=Faults(html=1.0))
+    with serving(page) as server, bench(server, database, tmp_path) as found:
+        assert found.follower.look() is None
+        with pytest.raises(AssertionError, match="went on asking"):
+            found.follower.clock = Ticking(found.follower.clock, 3)
+            found.follower.run()
+        assert found.follower.report.errors >= 2 and not found.follower.games
+    with serving(options()) as server, bench(server, database, tmp_path) as found:
+        assert found.follower.look() == GAMES
+
+
+def test_what_was_not_fetched_at_first_is_fetched_again_and_no_longer_told_of(
+    database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box score fails until the game's first hand-over was made: it is over with all of it, and no failure stays."""
+    one = min(EXPECTED)
+    with serving(options()) as server, bench(server, database, tmp_path, only=[one]) as found:
+        handed: list[int] = []
+
+        def hand_over(game_pks: Sequence[str]) -> None:
+            handed.append(len(captures(database, GAME_TABLES[1], one)) if handed else 0)
+
+        ask = found.follower.ingestor.ingest
+
+        def ingest(request: ApiRequest) -> Ingested:
+            if request.name == "game/boxscore" and not handed:
+                raise PlatformError("not yet")
+            return ask(request)
+
+        monkeypatch.setattr(found.follower.ingestor, "ingest", ingest)
+        found.follower._hand_over = hand_over
+        report = found.follower.run()
+        assert report.phases == {one: "over"} and report.not_handed_over == {}
+        assert handed == [0, 1] and report.errors >= 5

@@ -287,3 +287,31 @@ def test_lost_connections_are_overcome_and_what_is_not_reaches_the_owner(
     with pytest.raises(LiveError, match="failed 5 times: the scoreboard is gone"):
         live.drain()
     live.stop(flush=False)
+
+
+def test_a_query_that_is_begun_again_can_be_stopped(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while it gets over a failure, when there is nothing yet that Spark could stop."""
+    monkeypatch.setattr(query, "PAUSES", (0.05,))
+    platform = platform_of(small.postgres.url, small.lake.parent, small.spark)
+    beginning, go_on, failed = threading.Event(), threading.Event(), threading.Event()
+
+    def fail_once(_: list[int], __: list[str]) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("once")
+
+    def revive() -> None:
+        beginning.set()
+        go_on.wait()
+
+    small.put(game(1, [(0, 1, "seen")]), 1)
+    one = query.RawQuery(platform, "small.game_v1", small.lake.parent / "checkpoint", fail_once)
+    monkeypatch.setattr(one, "_revive_database", revive)
+    one.start()
+    assert beginning.wait(60)
+    stopping = threading.Thread(target=one.stop, daemon=True)
+    stopping.start()
+    stopping.join(0.5)
+    go_on.set()
+    stopping.join(60)
+    assert not stopping.is_alive() and one.ended.is_set() and one.error is None

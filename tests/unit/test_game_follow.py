@@ -205,6 +205,21 @@ def test_a_suspended_game_ends_today_and_is_followed_on_the_date_it_goes_on() ->
     assert (tomorrow.phase, tomorrow.next_at) == (Phase.following, noon + MINUTE)
 
 
+def test_a_suspended_game_that_is_declared_over_is_fetched_to_its_end() -> None:
+    """The schedule says so (Completed Early): its feed is asked for until it says the same."""
+    game = followed()
+    game.told(feed(SUSPENDED), FIRST_PITCH + MINUTE, changed=True)
+    assert game.phase is Phase.suspended
+    at = FIRST_PITCH + 30 * MINUTE
+    game.listed(listing(CALLED), at)
+    assert (game.phase, game.next_at, game.note) == (Phase.following, at, None)
+    game.told(feed(SUSPENDED), at, changed=False)  # the feed is behind
+    game.listed(listing(CALLED), at + MINUTE)
+    for minutes in (1, 3):
+        game.told(feed(CALLED), at + minutes * MINUTE, changed=True)
+    assert game.phase is Phase.over
+
+
 # --- whole days ----------------------------------------------------------------------------------------------------
 
 
