@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import yaml
 from dagster import DagsterInstance
@@ -20,7 +19,7 @@ from psycopg import sql
 
 from mlb_platform.settings import PROJECT_ROOT, Settings
 from resources.own_tables import lock_ddl, table_exists
-from resources.postgres import Postgres
+from resources.postgres import Postgres, with_options
 from resources.server_settings import free_port, write_private
 
 LOCATION = "mlb_platform"
@@ -38,11 +37,15 @@ WORKSPACE = PROJECT_ROOT / "workspace.yaml"
 
 def storage_url(url: str) -> str:
     """Return the database URL for Dagster's storage: psycopg2 by name, and the tables in a schema of their own."""
-    parts = urlsplit(url)
-    given = dict(parse_qsl(parts.query))
-    given["options"] = f"{given.get('options', '')} -csearch_path={SCHEMA}".strip()
-    query = urlencode(given, quote_via=quote)
-    return urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, query, ""))
+    from sqlalchemy import URL
+
+    given = with_options(url, f"-csearch_path={SCHEMA}")
+    port = given.pop("port", None)
+    user, password, host, database = (given.pop(name, None) for name in ("user", "password", "host", "dbname"))
+    if host and host.startswith("/"):  # the folder of a socket has no place between @ and /
+        given["host"], host = host, None
+    made = URL.create("postgresql+psycopg2", user, password, host, int(port) if port else None, database, given)
+    return made.render_as_string(hide_password=False)
 
 
 def instance_configuration(settings: Settings, postgres: Postgres) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from resources.errors import PlatformError
@@ -28,6 +29,8 @@ def check_home(home: Path) -> None:
                 )
             return
         home.mkdir(parents=True, exist_ok=True)
-        marker.write_text(f"{LAYOUT}\n", "utf-8")
+        made = home / f".{MARKER}-{os.getpid()}"
+        made.write_text(f"{LAYOUT}\n", "utf-8")
+        made.replace(marker)  # whoever is killed here leaves no marker without a number
     except OSError as error:
         raise HomeError(f"MLB_HOME {home} cannot be used: {error.strerror}: choose another folder") from error

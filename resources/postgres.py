@@ -138,8 +138,9 @@ class Postgres:
     def _open(self, *, autocommit: bool) -> Connection:
         try:
             connection = psycopg.connect(
-                self.url, autocommit=autocommit, connect_timeout=10, application_name="mlb", options="-c timezone=UTC"
-            )
+                **with_options(self.url, "-c timezone=UTC"), autocommit=autocommit, connect_timeout=10,
+                application_name="mlb",
+            )  # fmt: skip
         except psycopg.OperationalError as error:
             raise DatabaseError(self._why(error)) from error
         except psycopg.ProgrammingError as error:
@@ -210,12 +211,22 @@ class Postgres:
             raise
 
 
+def with_options(url: str, options: str) -> dict[str, Any]:
+    """Return the parameters of a connection of `url` with these options of the session after its own.
+
+    Raises psycopg.ProgrammingError for what is neither a database URL nor `name=value` pairs.
+    """
+    given = conninfo_to_dict(url)
+    return {**given, "options": f"{given.get('options') or ''} {options}".strip()}
+
+
 def _is_fresh(connection: Connection) -> bool:
     """Tell whether an idle connection still has a server at the other end, without asking it."""
     if connection.closed:
         return False
-    readable, _, _ = select.select([connection.fileno()], [], [], 0)
-    return not readable  # an idle session has nothing to say but that it ends
+    waiting = select.poll()  # select() itself takes the first 1,024 files of a process only
+    waiting.register(connection.fileno(), select.POLLIN)
+    return not waiting.poll(0)  # an idle session has nothing to say but that it ends
 
 
 def lock_key(namespace: str, scope: str) -> int:

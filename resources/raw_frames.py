@@ -36,9 +36,10 @@ COMMENT ON TABLE quality.transform_work IS 'Raw rows a running job reads; data r
 def jdbc_options(url: str) -> dict[str, str]:
     """Return Spark's JDBC options for a postgresql:// URL."""
     values = conninfo_to_dict(url)
-    address = f"jdbc:postgresql://{values.get('host', 'localhost')}:{values.get('port', 5432)}/{values.get('dbname')}"
+    host, port, database = values.get("host", "localhost"), values.get("port", 5432), values.get("dbname")
     return {
-        "url": address,
+        "url": f"jdbc:postgresql://{host}:{port}/{database or values.get('user', '')}",
+        **{name: str(values[name]) for name in ("sslmode", "sslrootcert") if name in values},
         "user": str(values.get("user", "")),
         "password": str(values.get("password", "")),
         "driver": "org.postgresql.Driver",

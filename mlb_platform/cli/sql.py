@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import difflib
 import json
+import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import date, datetime, time
@@ -172,6 +174,8 @@ def _rows(connection: DuckDBPyConnection, query: str, where: str, known: Sequenc
     import duckdb
 
     try:
+        if not _reads(connection, query):
+            raise _failure(f"`mlb sql` runs one statement that reads {where}: SELECT, DESCRIBE, SUMMARIZE or EXPLAIN")
         result = connection.execute(query)
         columns = [c[0] for c in result.description or []]
     except duckdb.CatalogException as error:
@@ -184,6 +188,15 @@ def _rows(connection: DuckDBPyConnection, query: str, where: str, known: Sequenc
             yield from found
 
     return columns, rows()
+
+
+def _reads(connection: DuckDBPyConnection, query: str) -> bool:
+    """Tell whether this is one statement that reads, or the EXPLAIN of one; raise duckdb.Error where it is no SQL."""
+    from duckdb import StatementType
+
+    explained = re.sub(r"^\s*EXPLAIN(\s+ANALYZE)?\b", "", query, flags=re.IGNORECASE)
+    statements = connection.extract_statements(explained)
+    return len(statements) == 1 and statements[0].type == StatementType.SELECT
 
 
 def _failure(message: str) -> PlatformError:
@@ -219,10 +232,12 @@ def print_rows(columns: list[str], rows: Iterator[tuple[Any, ...]], form: Format
         writer.writerow(columns)
         writer.writerows([_text(v, "") for v in row] for row in shown)
     elif form is Format.json:
+        if twice := sorted(name for name, n in Counter(columns).items() if n > 1):
+            raise _failure(f"JSON has a name once: give the columns {', '.join(twice)} names of their own with AS")
         sys.stdout.write("[")
         for n, row in enumerate(shown):
             sys.stdout.write(",\n " if n else "\n ")
-            sys.stdout.write(json.dumps(dict(zip(columns, row, strict=True)), default=_json, ensure_ascii=False))
+            sys.stdout.write(_json_text(dict(zip(columns, row, strict=True))))
         sys.stdout.write("\n]\n")
     else:
         _table(columns, list(shown))
@@ -256,13 +271,32 @@ def _text(value: Any, null: str) -> str:
     if isinstance(value, bytes | memoryview):
         return "\\x" + bytes(value).hex()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, default=_json, ensure_ascii=False)
+        return _json_text(value)
     return str(value)
+
+
+def _json_text(value: Any) -> str:
+    try:
+        return json.dumps(value, default=_json, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # JSON has no NaN and no infinity
+        return json.dumps(_finite(value), default=_json, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        if not value.is_finite():
+            return None
+        whole = value == value.to_integral_value()
+        # one with more digits than readers of JSON keep is given as text
+        return int(value) if whole else float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, date | time):

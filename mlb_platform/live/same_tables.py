@@ -73,8 +73,7 @@ def scratch_database(postgres: Postgres, name: str) -> str:
     with postgres.connect(autocommit=True) as connection:
         drop_database(connection, name)
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    parts = psycopg.conninfo.conninfo_to_dict(postgres.url)
-    return f"postgresql://{parts['user']}:{parts['password']}@{parts['host']}:{parts['port']}/{name}"
+    return psycopg.conninfo.make_conninfo(postgres.url, dbname=name)
 
 
 def drop_database(connection: Connection, name: str) -> None:

@@ -180,6 +180,34 @@ def test_sql_only_reads(mlb: Shell, statement: str) -> None:
     assert mlb.count("small.game_v1") == 1
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["COPY (SELECT 1) TO '{}'", "EXPLAIN ANALYZE COPY (SELECT 1) TO '{}'", "SELECT 1; COPY (SELECT 1) TO '{}'"],
+)
+def test_sql_only_reads_the_lake(mlb: Shell, statement: str) -> None:
+    """DuckDB could write files; what would is refused in one line."""
+    written = mlb.folder / "written.csv"
+    assert mlb("sql", "--lake", statement.format(written)) == 1
+    assert "one statement that reads" in mlb.err and mlb.err.count("\n") == 1
+    assert not written.exists()
+    assert mlb("sql", "--lake", "EXPLAIN SELECT 1") == 0
+
+
+def test_sql_loses_nothing_that_json_cannot_say(mlb: Shell) -> None:
+    """Two columns of one name are refused; no number is null; a decimal of more digits than a double's is text."""
+    assert mlb("sql", "SELECT 1 AS a, 2 AS a", "--format", "json") == 1
+    assert "give the columns a names of their own" in mlb.err
+    assert mlb("sql", "SELECT 1 AS a, 2 AS a", "--format", "csv") == 0
+    query = (
+        "SELECT 'NaN'::float8 AS a, 'NaN'::numeric AS b, ARRAY['-Infinity'::float8, 1] AS c, "
+        "12345678901234567.891 AS d, 0.1 AS e, 12345678901234567891::numeric AS f"
+    )
+    assert mlb("sql", query, "--format", "json") == 0
+    found = json.loads(mlb.out, parse_constant=pytest.fail)
+    text = "12345678901234567.891"
+    assert found == [{"a": None, "b": None, "c": [None, 1.0], "d": text, "e": 0.1, "f": 12345678901234567891}]
+
+
 def test_unknown_tables_are_told_with_those_there_are(mlb: Shell) -> None:
     """In PostgreSQL and in the lake."""
     mlb.put(0, game(1))
