@@ -59,6 +59,7 @@ def instance_configuration(settings: Settings, postgres: Postgres) -> dict[str, 
                 "config": {"postgres_url": storage_url(postgres.url)},
             }
         },
+        "run_launcher": {"module": "resources.dagster_launcher", "class": "WatchedRunLauncher"},
         "local_artifact_storage": {
             "module": "dagster.core.storage.root",
             "class": "LocalArtifactStorage",

@@ -18,6 +18,7 @@ from dagster import (
 
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.platform import Platform
+from resources.dagster_launcher import HOST_TAG, this_host
 from resources.errors import PlatformError
 
 CheckProgress = Callable[[AssetCheckEvaluation], None]
@@ -65,7 +66,7 @@ def run_in_process(
         result = _job(name, op_name, guarded).execute_in_process(
             instance=opened,
             raise_on_error=False,
-            tags=dict(tags),
+            tags={**tags, HOST_TAG: this_host()},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     if not result.success:

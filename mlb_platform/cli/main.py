@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -104,9 +105,16 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Run `mlb` with the arguments of the process."""
     collect_seldom()
+    end_with_the_terminal()
     code = run(sys.argv[1:])
     _end_java()
     _leave(code)
+
+
+def end_with_the_terminal() -> None:
+    """Let a closed terminal or session end a command as SIGTERM does, which a run tells Dagster; not under `nohup`."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def _leave(code: int) -> NoReturn:
