@@ -21,8 +21,9 @@ from resources.raw_members import DateClaim, Member, RawMembers
 
 _TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _OBSERVED = "coalesce(last_seen_at, captured_at)"
-_ROW = f"raw_id, entity_key, partition_date, captured_at, {_OBSERVED}, content_hash"
-_MEMBER_ROW = f"r.raw_id, m.entity_key, m.partition_date, captured_at, {_OBSERVED}, content_hash, m.told"
+_XID = "ingest_xid::text::bigint AS xid"
+_ROW = f"raw_id, entity_key, partition_date, captured_at, {_OBSERVED}, content_hash, NULL, {_XID}"
+_MEMBER_ROW = f"r.raw_id, m.entity_key, m.partition_date, captured_at, {_OBSERVED}, content_hash, m.told, {_XID}"
 
 
 class RawStoreError(PlatformError):
@@ -77,6 +78,8 @@ class RawRow:
     content_hash: str
     told: str | None = None
     """What identifies what is told of this entity, where it is one of several in a response and that is known."""
+    ingest_xid: int = 0
+    """The transaction that stored it, or gave it its date: the order in which cursors come to rows (0: not read)."""
 
     @property
     def as_of(self) -> tuple[datetime, str]:
@@ -259,13 +262,13 @@ class RawStore:
         with self.postgres.transaction() as connection:
             # both in one statement: one snapshot decides what is visible and below which number all is settled
             found = connection.execute(_AFTER.format(table=name), {"xid": xid, "raw_id": raw_id, "limit": limit})
-            rows = found.fetchall()
+            rows = [RawRow(*row) for row in found.fetchall()]
         if rows:
-            xid, raw_id = rows[-1][0], rows[-1][1]
+            xid, raw_id = str(rows[-1].ingest_xid), rows[-1].raw_id
         elif not _is_past(self.postgres, xid):
             return self.rows_after(raw_table, None, limit)
         next_cursor = json.dumps({"system_identifier": identity, "xid": xid, "raw_id": raw_id})
-        return [RawRow(*row[1:]) for row in rows], next_cursor
+        return rows, next_cursor
 
     def cursor_since(self, raw_table: str, age: timedelta) -> str:
         """Return a cursor after which every row comes that was stored within `age` before now."""
@@ -417,10 +420,10 @@ _SEEN_AGAIN = sql.SQL(
     _SEE + "AND (%(content_hash)s::text IS NULL OR t.content_hash = %(content_hash)s) RETURNING t.raw_id"
 )
 
-# A number that is given as text has a name of its own: ORDER BY takes a name of the result before one of the table,
-# and as text 1000 comes before 999.
+# A number that is given as another type has a name of its own: ORDER BY takes a name of the result before one of the
+# table, and as text 1000 comes before 999.
 _AFTER = sql.SQL(f"""
-SELECT ingest_xid::text AS xid, {_ROW} FROM {{table}}
+SELECT {_ROW} FROM {{table}}
 WHERE (ingest_xid, raw_id) > (%(xid)s::xid8, %(raw_id)s)
   AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY ingest_xid, raw_id LIMIT %(limit)s

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -28,7 +28,7 @@ from mlb_platform.assets.retries import PERMANENT_TAG
 from mlb_platform.assets.specs import python_name, raw_key
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
-from mlb_platform.sensors.cursor import MAX_ATTEMPTS, Cursor, Request
+from mlb_platform.sensors.cursor import MAX_ATTEMPTS, Cursor, Place, Request
 from resources.merge_state import MergeStates
 from resources.postgres import Postgres
 from resources.raw_store import RawRow
@@ -44,6 +44,8 @@ OUTSTANDING = 500
 """A tick reads on, page by page, until it has read for so long or has so many dates; and not at all while so many of
 its requests wait for their runs. What it leaves, the next one takes up: no tick is long, however much there is."""
 REDATED_PER_TICK = 2_000
+KEPT_AHEAD = 400
+"""Of the days with rows that are no partitions yet, a sensor remembers so many, the nearest: a season has fewer."""
 SHOWN = 20
 RUN_KEY_TAG = "dagster/run_key"
 _FAILED = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
@@ -76,7 +78,9 @@ def raw_rows_sensor(
         # a platform of its own each time: the embedded server may have been restarted since
         now = Platform(platform.settings)
         try:
-            return tick(context.instance, context.cursor, mapping, partitions, now, context.log)
+            # the last tick's end is the same for a tick that is evaluated again, and another after each reset
+            began = context.last_tick_completion_time
+            return tick(context.instance, context.cursor, mapping, partitions, now, context.log, began)
         finally:
             now.postgres.close()
 
@@ -90,41 +94,49 @@ def tick(
     partitions: PartitionsDefinition[Any],
     platform: Platform,
     log: logging.Logger,
+    began: float | None = None,
 ) -> SensorResult:
-    """Read the raw rows committed since the cursor and return the runs they call for, with the next cursor."""
+    """Read the raw rows committed since the cursor and return the runs they call for, with the next cursor.
+
+    `began` is the time, in seconds, that is noted where the cursor begins at the first row (None: now): rows given
+    before are requested under other run keys then. The same cursor, rows and `began` give the same keys.
+    """
     cursor = Cursor.parse(cursor_text)
     requests, running = settle(instance, cursor.requests.values(), log)
     found = NewRows(at=cursor.raw)
     if len(running) < OUTSTANDING:
         found = _read(platform, mapping, cursor.raw)
+        if cursor.raw is None:
+            cursor = replace(cursor, began=round((began or time.time()) * 1000))
     first, last = _bounds(partitions)
-    outside = {day for day in found.wanted if day is not None and not first <= day <= last}
-    if mapping.partition is not None and None in found.wanted:
-        outside.add(None)
-    _log_outside(log, mapping, found, outside)
-    for day, raw_id in found.wanted.items():
-        if day not in outside:
-            requests[day] = Request(mapping.name, day, raw_id, 1)
-    rows, at = found.rows, found.at
-    next_cursor = Cursor(at, {r.key: r for r in (*running, *requests.values())})
+    wanted = dict[date | None, Place](cursor.ahead.items()) | found.wanted
+    inside = {day for day in wanted if (mapping.partition is None if day is None else first <= day <= last)}
+    nearest = sorted(day for day in wanted if day is not None and day > last)[:KEPT_AHEAD]
+    ahead = {day: wanted[day] for day in nearest}
+    _log_outside(log, mapping, found, wanted.keys() - inside - ahead.keys(), "not requested")
+    _log_outside(log, mapping, found, ahead.keys() - cursor.ahead.keys(), "requested once they are partitions")
+    for day in inside:
+        xid, raw_id = wanted[day]
+        requests[day] = Request(mapping.name, day, raw_id, 1, xid, cursor.began)
+    next_cursor = Cursor(found.at, {r.key: r for r in (*running, *requests.values())}, ahead, cursor.began)
     return SensorResult(
         run_requests=[_run_request(requests[day]) for day in sorted(requests, key=str)],
         skip_reason=None if requests else SkipReason(_why_nothing(mapping, running)),
         cursor=next_cursor.text(),
-        asset_events=_observations(mapping, rows),
+        asset_events=_observations(mapping, found.rows),
     )
 
 
 @dataclass
 class NewRows:
-    """What a tick read: the cursor behind it, the rows, and the newest raw id by date.
+    """What a tick read: the cursor behind it, the rows, and the place of the newest by date.
 
     Where rows have dates, there is one for each entity in a response.
     """
 
     at: str | None
     rows: list[RawRow] = field(default_factory=list)
-    wanted: dict[date | None, int] = field(default_factory=dict)
+    wanted: dict[date | None, Place] = field(default_factory=dict)
 
 
 def _read(platform: Platform, mapping: ResolvedMapping, cursor: str | None) -> NewRows:
@@ -146,9 +158,8 @@ def _read(platform: Platform, mapping: ResolvedMapping, cursor: str | None) -> N
         if mapping.partition is not None:
             concerned = dates_concerned(platform.postgres, mapping, rows)
         else:
-            concerned = {None: max(r.raw_id for r in page)} if page else {}
-        for day, raw_id in concerned.items():
-            found.wanted[day] = max(found.wanted.get(day, 0), raw_id)
+            concerned = {None: _place(page[-1])} if page else {}
+        found.wanted |= concerned
         read_enough = time.perf_counter() - started > READ_SECONDS or len(found.wanted) >= DATES_PER_TICK
         if len(page) < size or read_enough:
             return found
@@ -161,14 +172,20 @@ def _bounds(partitions: PartitionsDefinition[Any]) -> tuple[date, date]:
     return date.fromisoformat(first), date.fromisoformat(last)
 
 
-def _log_outside(log: logging.Logger, mapping: ResolvedMapping, found: NewRows, outside: set[date | None]) -> None:
-    if not outside:
+def _place(row: RawRow) -> Place:
+    return row.ingest_xid, row.raw_id
+
+
+def _log_outside(
+    log: logging.Logger, mapping: ResolvedMapping, found: NewRows, outside: Iterable[date | None], then: str
+) -> None:
+    days = sorted(outside, key=str)
+    if not days:
         return
     rows = Counter(r.partition_date for r in found.rows)
-    days = sorted(outside, key=str)
     told = ", ".join(f"{day or 'no date'} ({rows[day]} rows)" for day in days[:SHOWN])
     more = f" and {len(days) - SHOWN} more dates" if len(days) > SHOWN else ""
-    log.warning("%s: outside the partitions, not requested: %s%s", mapping.name, told, more)
+    log.warning("%s: outside the partitions, %s: %s%s", mapping.name, then, told, more)
 
 
 def _why_nothing(mapping: ResolvedMapping, running: Sequence[Request]) -> str:
@@ -177,13 +194,12 @@ def _why_nothing(mapping: ResolvedMapping, running: Sequence[Request]) -> str:
     return f"no new rows in {mapping.config.source.raw_table}"
 
 
-def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence[RawRow]) -> dict[date | None, int]:
-    """Return the newest raw id by date: the dates of the rows, and those their entities' merged rows lie under."""
-    newest: dict[date | None, int] = defaultdict(int)
-    by_entity: dict[str, int] = defaultdict(int)
-    for row in rows:
-        newest[row.partition_date] = max(newest[row.partition_date], row.raw_id)
-        by_entity[row.entity_key] = max(by_entity[row.entity_key], row.raw_id)
+def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence[RawRow]) -> dict[date | None, Place]:
+    """Return the newest row's place by date: the dates of the rows, and those their entities' merged rows lie under."""
+    newest: dict[date | None, Place] = {}
+    by_entity: dict[str, Place] = {}
+    for row in sorted(rows, key=_place):
+        newest[row.partition_date] = by_entity[row.entity_key] = _place(row)
     if by_entity:
         MergeStates(postgres).ensure()
         with postgres.transaction() as connection:
@@ -193,8 +209,8 @@ def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence
                 [[t.name for t in mapping.targets], list(by_entity)],
             ).fetchall()
         for entity, day in merged:
-            newest[day] = max(newest[day], by_entity[entity])
-    return dict(newest)
+            newest[day] = max(newest.get(day, by_entity[entity]), by_entity[entity])
+    return newest
 
 
 def settle(
@@ -202,16 +218,17 @@ def settle(
 ) -> tuple[dict[date | None, Request], list[Request]]:
     """Return, of requests made before, the next attempts of those whose run failed, and those still to end.
 
-    A failed request is not made again where a newer one of its date is on its way, after too many attempts, or where
-    its run said that it would fail in the same way.
+    A failed request is not made again where one of its date that was first made later is on its way (its run reads
+    these rows too, whatever their raw ids), after too many attempts, or where its run said that it would fail in the
+    same way.
     """
     runs = _runs(instance, requests := list(requests))
     status = {key: run.status for key, run in runs.items()}
     running = [r for r in requests if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
-    newer = {r.day: r.raw_id for r in sorted(running, key=lambda r: r.raw_id)}
+    latest = {r.day: r.xid for r in sorted(running, key=lambda r: r.place)}
     again: dict[date | None, Request] = {}
-    for r in sorted(requests, key=lambda r: r.raw_id):
-        if status.get(r.key) not in _FAILED or newer.get(r.day, 0) > r.raw_id:
+    for r in sorted(requests, key=lambda r: r.place):
+        if status.get(r.key) not in _FAILED or latest.get(r.day, 0) > r.xid:
             continue
         if PERMANENT_TAG in runs[r.key].tags:
             log.error("%s of %s fails in the same way each time: it waits for newer rows or a person", r.mapping, r.day)

@@ -259,6 +259,20 @@ def test_dates_are_given_to_the_entities_asked_for_and_once(store: RawStore, dat
     assert days() == before
 
 
+def test_a_row_tells_the_transaction_that_gave_it_to_cursors(store: RawStore) -> None:
+    """A greater one once it gets a date; the same however it is read, and for each entity in it."""
+    store.insert(TABLE, capture("9", members=(Member("1", None), Member("2", None))))
+    dated(store, 12)
+    rows, cursor = store.rows_after(TABLE, None, 10)
+    assert rows == sorted(store.rows(TABLE), key=lambda r: r.raw_id)
+    by_member = store.rows(TABLE, by_member=True)
+    assert [r.ingest_xid for r in by_member] == [rows[0].ingest_xid] * 2
+    store.redate(TABLE, "game_pk")
+    ((row,), cursor) = store.rows_after(TABLE, cursor, 10)
+    assert row.raw_id == rows[1].raw_id and row.ingest_xid > rows[1].ingest_xid > rows[0].ingest_xid > 0
+    assert json.loads(cursor)["xid"] == str(row.ingest_xid)
+
+
 def test_rows_get_their_dates_in_one_order_whatever_order_they_lie_in(store: RawStore, database: Postgres) -> None:
     """While the first row is another's, none after it is locked: two calls at once cannot wait for each other."""
     for n in (3, 2, 1):  # the first row is of the last entity
