@@ -1,13 +1,14 @@
 """Games that are over are fetched again after a while: what scorers correct later is seen then.
 
-Which games are due follows from the raw rows alone, so nothing has to be remembered: a game is due where no answer of
-its feed was received since the last of the moments (its end plus an offset) that have passed.
+Which games are due follows from the raw rows: a game is due where no answer of its feed was received since the last of
+the moments (its end plus an offset) that have passed. Only what was asked for in vain is remembered: such a game is due
+again after a while that grows each time.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 
@@ -20,12 +21,16 @@ from mlb_platform.ingestion.statsapi.endpoints import ApiRequest
 from mlb_platform.ingestion.statsapi.ingest import Ingestor
 from resources.errors import PlatformError
 from resources.http_client import Refused
+from resources.own_tables import OwnTables
+from resources.postgres import Postgres
 from resources.raw_store import InsertOutcome, RawRow, RawStore, table_name
 
 OFFSETS = (timedelta(hours=1), timedelta(hours=24), timedelta(days=7))
 """How long after its end a game is fetched again."""
 GIVEN_UP_AFTER = timedelta(days=14)
 """A game that nobody looked at for so long after the last offset is left to `mlb ingest statsapi`."""
+WAIT_AT_LEAST = timedelta(hours=1)
+"""How long a game is left alone that was asked for in vain; later, for as long as it has been due."""
 NOT_FOUND = 404
 _DAY_ENDS = timedelta(hours=36)
 """How long after its date (0:00 UTC) began a game is over at the latest, unless it was seen going on later."""
@@ -53,7 +58,7 @@ def due_games(
     long after its date (a backfill), from the end of the date: what was received then is no less of a second look.
     """
     raw.ensure(raw_table)
-    ends = {} if ends is None else ends
+    ends, in_vain = {} if ends is None else ends, InVain(raw.postgres).all()
     found = []
     for entity, rows in _recent(raw, raw_table, now - max(offsets) - GIVEN_UP_AFTER).items():
         if entity not in ends:
@@ -63,9 +68,16 @@ def due_games(
             ends[entity] = ended
         seen = max(r.observed_at for r in rows)
         passed = [ends[entity] + o for o in offsets if ends[entity] + o <= now]
-        if passed and max(passed) > seen:
+        if passed and _is_due(max(passed), seen, in_vain.get(entity), now):
             found.append(Due(entity, ends[entity], seen, max(passed)))
     return sorted(found, key=lambda d: (d.due_at, d.game_pk))
+
+
+def _is_due(due_at: datetime, seen: datetime, in_vain: datetime | None, now: datetime) -> bool:
+    """Return whether a game is to be fetched that was to be at `due_at`; after 1, 2, 4 hours and so on if in vain."""
+    if in_vain is None:
+        return due_at > seen
+    return in_vain + max(WAIT_AT_LEAST, in_vain - due_at) <= now <= due_at + GIVEN_UP_AFTER
 
 
 def _recent(raw: RawStore, raw_table: str, since: datetime) -> dict[str, list[RawRow]]:
@@ -119,6 +131,14 @@ class Refetched:
     changed: list[str] = field(default_factory=list)
     """Answers that differ from what was known, as `endpoint/method game`."""
     failed: list[str] = field(default_factory=list)
+    """What did not come, and why."""
+    failed_games: dict[str, None] = field(default_factory=dict)
+    """The games of which something did not come, in order."""
+
+    def fail(self, request: ApiRequest, game_pk: str, why: object) -> None:
+        """Note that something of a game did not come."""
+        self.failed.append(f"{request.name} {game_pk}: {why}")
+        self.failed_games[game_pk] = None
 
     @property
     def summary(self) -> str:
@@ -137,7 +157,8 @@ def requests_of(ingestor: Ingestor, game_pk: str) -> Iterator[ApiRequest]:
 
 
 def refetch(ingestor: Ingestor, game_pks: Sequence[str]) -> Refetched:
-    """Fetch games again. What is no good or refused for one game is told in the result and stops no other.
+    """Fetch games again. What is no good or refused is told in the result, and stops neither the game's other answers
+    nor other games.
 
     Raises what says that nothing more will come: ApiUnreachable, CircuitOpen. What was stored by then stays.
     """
@@ -151,23 +172,57 @@ def refetch(ingestor: Ingestor, game_pks: Sequence[str]) -> Refetched:
             except Refused as error:
                 if error.status == NOT_FOUND:
                     continue  # a game without it, such as one that was cancelled: asking again changes nothing
-                result.failed.append(f"{request.name} {game_pk}: {error}")
-                break
+                result.fail(request, game_pk, error)
+                continue
             if done.rejection is not None:
-                result.failed.append(f"{request.name} {game_pk}: {done.rejection.reason}")
-                break
-            if done.outcome is InsertOutcome.STORED:
+                result.fail(request, game_pk, done.rejection.reason)
+            elif done.outcome is InsertOutcome.STORED:
                 result.changed.append(f"{request.name} {game_pk}")
     return result
 
 
+class InVain:
+    """The games that were asked for again and of which something did not come, in the table `quality.recaptures`."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._tables = OwnTables(postgres, "quality.recaptures", _TABLE)
+
+    def all(self) -> dict[str, datetime]:
+        """Return when each was asked for last."""
+        self._tables.ensure()
+        with self._postgres.transaction() as connection:
+            return dict(connection.execute("SELECT game_pk, in_vain_at FROM quality.recaptures").fetchall())
+
+    def note(self, game_pks: Iterable[str], failed: Iterable[str], at: datetime) -> None:
+        """Note that these games were asked for at an instant (aware), of which some in vain."""
+        self._tables.ensure()
+        with self._postgres.transaction() as connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM quality.recaptures WHERE game_pk = ANY(%s)", [list(game_pks)])
+            cursor.executemany(
+                "INSERT INTO quality.recaptures VALUES (%s, %s) ON CONFLICT (game_pk) DO UPDATE "
+                "SET in_vain_at = excluded.in_vain_at", [(pk, at) for pk in failed],
+            )  # fmt: skip
+
+
+_TABLE = """
+CREATE SCHEMA IF NOT EXISTS quality;
+CREATE TABLE quality.recaptures (game_pk text PRIMARY KEY, in_vain_at timestamptz NOT NULL);
+COMMENT ON TABLE quality.recaptures IS 'Games to be fetched again of which something did not come, and when that was';
+"""
+
+
 class RefetchFailed(PlatformError):
-    """Some of the games could not be fetched again; they stay due."""
+    """Some of the games could not be fetched again completely; they stay due."""
 
 
 def refetched(ingestor: Ingestor, game_pks: Sequence[str]) -> Refetched:
-    """Fetch games again; raise RefetchFailed, after all were tried, where some could not be."""
+    """Fetch games again; raise RefetchFailed, after all were tried, where something did not come.
+
+    Of those games that is noted: they are due again after a while.
+    """
     result = refetch(ingestor, game_pks)
+    InVain(ingestor.raw.postgres).note(game_pks, result.failed_games, ingestor.api.clock.now())
     if result.failed:
-        raise RefetchFailed(f"{result.summary}; they are tried again at the sensor's next look")
+        raise RefetchFailed(f"{result.summary}; these games are tried again after an hour, then longer each time")
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +16,10 @@ from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.recapture import CHANGES_JOB, GAMES_TAG, RECAPTURE_JOB
 from mlb_platform.definitions import build_definitions
 from mlb_platform.ingestion.game_changes import NAME, OVERLAP, changed_games, read_changes
-from mlb_platform.ingestion.recaptures import due_games, refetch
+from mlb_platform.ingestion.recaptures import GIVEN_UP_AFTER, OFFSETS, RefetchFailed, due_games, refetch, refetched
+from mlb_platform.ingestion.statsapi.client import Fetched, StatsApi
 from mlb_platform.ingestion.statsapi.endpoints import ApiRequest
-from mlb_platform.ingestion.statsapi.ingest import Ingestor, open_ingestor
+from mlb_platform.ingestion.statsapi.ingest import Ingestor, UnusableAnswer, open_ingestor
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.cursor import Cursor
 from mlb_platform.sensors.raw_rows import tick
@@ -87,6 +88,7 @@ def played(database: Postgres, tmp_path: Path) -> Iterator[Played]:
         corrected = moments[0][1]
         if corrected is not None and moments[1][1] is None and corrected > moments[1][0] + timedelta(minutes=90):
             break
+    assert corrected is not None
     start = moments[1][0] + timedelta(minutes=5)
     with serving(dataclasses.replace(options, seed=seed, start=start)) as server:
         settings = Settings(
@@ -163,6 +165,64 @@ def test_the_watermark_moves_only_when_all_that_changed_is_stored(
         assert read_changes(ingestor).refetched.changed == []
 
 
+def cut(monkeypatch: pytest.MonkeyPatch, broken: set[str]) -> list[str]:
+    """Let these paths answer with an error page; return the list of the paths that are asked for."""
+    fetch, asked = StatsApi.fetch, list[str]()
+
+    def fetch_cut(self: StatsApi, request: ApiRequest, headers: Mapping[str, str] | None = None) -> Fetched:
+        asked.append(request.path)
+        if request.path not in broken:
+            return fetch(self, request, headers)
+        return dataclasses.replace(fetch(self, request), body=b"<html>")
+
+    monkeypatch.setattr(StatsApi, "fetch", fetch_cut)
+    return asked
+
+
+def test_an_answer_that_is_no_good_each_time_is_asked_for_ever_more_seldom(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The game's other answers are fetched; its run fails and says what; another game is not held up by its wait."""
+    broken = {f"/api/v1/game/{played.games[1]}/boxscore", f"/api/v1/game/{played.games[1]}/linescore"}
+    asked = cut(monkeypatch, broken)
+    due_at, told = played.ended[1] + timedelta(hours=1), list[timedelta]()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for minutes in range(0, 22 * 60, 5):
+            now = due_at + timedelta(minutes=minutes + 10)
+            if played.games[1] not in [d.game_pk for d in due_games(played.platform.raw, FEED, now)]:
+                continue
+            played.until(now)
+            asked.clear()
+            result = played.run(RECAPTURE_JOB, instance, **{GAMES_TAG: played.games[1]})
+            assert not result.success
+            assert f"/api/v1.1/game/{played.games[1]}/feed/live" in asked and broken < set(asked)
+            told.append(timedelta(minutes=minutes))
+        failure = result.failure_data_for_node("recapture")
+        assert failure is not None and failure.error is not None
+        assert "boxscore" in failure.error.message and "linescore" in failure.error.message
+        assert [t / timedelta(hours=1) for t in told] == pytest.approx([0, 1, 2, 4, 8, 16], rel=0.25)
+        played.until(due_at + timedelta(hours=23, minutes=15))  # a day after its end: time for a look of its own
+        assert sorted(played.due()) == sorted(played.games)
+        broken.clear()
+        assert played.run(RECAPTURE_JOB, instance, **{GAMES_TAG: played.games[1]}).success
+        assert played.due() == [played.games[0]]
+
+
+def test_a_feed_that_is_no_good_each_time_is_given_up(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two weeks after the last moment at which it was due; few runs failed until then."""
+    cut(monkeypatch, {f"/api/v1.1/game/{played.games[1]}/feed/live"})
+    failed = 0
+    until = played.ended[1] + max(OFFSETS) + GIVEN_UP_AFTER
+    while (now := played.server.clock.now()) < until + timedelta(days=2):
+        if played.games[1] in [d.game_pk for d in due_games(played.platform.raw, FEED, now)]:
+            assert now < until
+            with open_ingestor(played.platform) as ingestor, pytest.raises(RefetchFailed, match="longer each time"):
+                refetched(ingestor, [played.games[1]])
+            failed += 1
+        played.until(now + timedelta(hours=1))
+    assert 10 < failed < 25
+
+
 def test_a_server_that_is_gone_fails_the_look_and_moves_nothing(played: Played) -> None:
     """The run fails in one line; the watermark is where it was."""
     platform = played.platform
@@ -177,10 +237,13 @@ def test_a_server_that_is_gone_fails_the_look_and_moves_nothing(played: Played) 
 
 
 class Pages:
-    """Answers of `game/changes` for a list of games, in pages of what was asked for; `grow` comes in at the top."""
+    """Answers of `game/changes` for a list of games, in pages of what was asked for; `grow` comes in at the top.
 
-    def __init__(self, games: list[int], *, says: int | None = None, grow: bool = False) -> None:
-        self.games, self.says, self.grow, self.asked = games, says, grow, 0
+    `total` are the games of which an answer says how many there are: of `all`, of its `page`, or of `none`.
+    """
+
+    def __init__(self, games: list[int], *, says: int | None = None, grow: bool = False, total: str = "all") -> None:
+        self.games, self.says, self.grow, self.total, self.asked = games, says, grow, total, 0
 
     def document(self, request: ApiRequest) -> dict[str, object]:
         """Return the page asked for."""
@@ -188,14 +251,16 @@ class Pages:
         listed = [-1] * self.asked + self.games if self.grow else self.games
         self.asked += 1
         games = [{"gamePk": g} for g in listed[offset : offset + limit]]
-        return {"totalItems": self.says or len(listed), "dates": [{"games": games}] if games else []}
+        told = {"all": {"totalItems": self.says or len(listed)}, "page": {"totalItems": len(games)}, "none": {}}
+        return {**told[self.total], "dates": [{"games": games}] if games else []}
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 199, 200, 250])
 @pytest.mark.parametrize("grow", [False, True])
-def test_all_pages_of_changes_are_read(count: int, grow: bool) -> None:
+@pytest.mark.parametrize("total", ["all", "page", "none"])
+def test_all_pages_of_changes_are_read(count: int, grow: bool, total: str) -> None:
     """Whatever the number, and when a game comes in at the top while pages are read."""
-    found = changed_games(Pages(list(range(count)), grow=grow), JULY_1)  # type: ignore[arg-type]
+    found = changed_games(Pages(list(range(count)), grow=grow, total=total), JULY_1)  # type: ignore[arg-type]
     assert set(found) - {"-1"} == {str(g) for g in range(count)}
 
 
@@ -203,3 +268,37 @@ def test_a_list_that_ends_before_its_end_is_no_complete_look() -> None:
     """It says 150 and gives 120."""
     with pytest.raises(Exception, match="120 of 150"):
         changed_games(Pages(list(range(120)), says=150), JULY_1)  # type: ignore[arg-type]
+
+
+def test_an_api_that_gives_the_same_full_page_for_ever_is_no_complete_look() -> None:
+    """It knows no offset: what lies behind the page is not known."""
+
+    class Deaf(Pages):
+        def document(self, request: ApiRequest) -> dict[str, object]:
+            """Return the first page, whichever was asked for."""
+            self.asked += 1
+            return {"dates": [{"games": [{"gamePk": g} for g in self.games[:100]]}]}
+
+    deaf = Deaf(list(range(250)))
+    with pytest.raises(UnusableAnswer, match="the same page"):
+        changed_games(deaf, JULY_1)  # type: ignore[arg-type]
+    assert deaf.asked == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"dates": None}, {"dates": {}}, {"dates": [None]}, {"dates": [{"games": None}]}, {"dates": [{"games": {}}]},
+        {"dates": [{"games": [None]}]}, {"dates": [{"games": [{"gamePk": "7"}]}]}, {"dates": [], "totalItems": "many"},
+    ],
+)  # fmt: skip
+def test_changes_of_another_shape_are_no_look(answer: dict[str, object]) -> None:
+    """Nulls and other things where lists should be: nothing of the answer is used, and that is said."""
+
+    class Odd(Pages):
+        def document(self, request: ApiRequest) -> dict[str, object]:
+            """Return the odd answer."""
+            return answer
+
+    with pytest.raises(UnusableAnswer, match="nothing of this answer is used"):
+        changed_games(Odd([]), JULY_1)  # type: ignore[arg-type]
