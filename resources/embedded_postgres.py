@@ -21,9 +21,11 @@ from typing import Any
 
 import filelock
 import psutil
+import psycopg
 
 from resources.server_account import Account, EmbeddedPostgresError, binaries, choose_account, open_way, system_base
 from resources.server_settings import (
+    CLIENT_OPTIONS,
     CONFIGURATION,
     MAJOR_VERSION,
     MARKER,
@@ -80,12 +82,26 @@ class EmbeddedPostgres:
     # -- finding it -------------------------------------------------------------------------------------------------
 
     def _probe(self) -> str | None:
-        """Return the URL of the server if it is there and answers: one file read and one connection."""
+        """Return the URL of the server if it is there and answers: two files read and one connection.
+
+        A copied home has the same password, and its server may have come to the port first: that one is not taken.
+        """
         state = self._read_state()
-        if state.get("data_dir") != str(self.data_dir) or not state.get("port"):
+        if state.get("data_dir") != str(self.data_dir) or not state.get("port") or self._pid_port() != state["port"]:
             return None
         url = server_url(str(state["password"]), int(state["port"]))
-        return url if probe_server(url) == "ready" else None
+        if probe_server(url) != "ready":
+            return None
+        return url if self._postmaster() is not None or self._is_ours(url) else None
+
+    def _is_ours(self, url: str) -> bool:
+        """Tell whether a server says that its data is this folder's: its process may be out of sight in a container."""
+        try:
+            with psycopg.connect(url, connect_timeout=5, options=CLIENT_OPTIONS) as connection:
+                row = connection.execute("SHOW data_directory").fetchone()
+        except psycopg.OperationalError:
+            return False
+        return row is not None and row[0] == str(self.data_dir.resolve())
 
     def _read_state(self) -> dict[str, Any]:
         try:

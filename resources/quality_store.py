@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
@@ -256,7 +257,7 @@ class QualityStore:
 
 
 def _plain(value: Any) -> Any:
-    """Return what PostgreSQL takes for a value: lists as JSON text (no NaN), texts without NUL."""
+    """Return what PostgreSQL takes for a value: lists as JSON text (no NaN), texts without what it cannot hold."""
     if isinstance(value, list | dict):
         text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         return text.replace("\\u0000", "\\ufffd")
@@ -264,9 +265,11 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: str) -> str:
-    return value.replace("\0", "\ufffd")
+    return _UNSTORABLE.sub("\ufffd", value)
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and what Python makes of bytes that are no UTF-8, as a file's name may have them."""
 _STAMP = {
     "quality.quarantine": "quarantined_at",
     "quality.cast_failures": "recorded_at",

@@ -7,7 +7,7 @@ from collections import defaultdict
 from datetime import date
 from typing import TYPE_CHECKING
 
-from mlb_platform.cli.console import grid, many, note, say, stdout
+from mlb_platform.cli.console import grid, many, note, say, show_table, stdout
 from mlb_platform.cli.context import platform
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ def doctor_dates(season: int | None, day: date | None) -> int:
 
     with platform() as made:
         mappings = made.registry.mappings
-        days = [day] if day is not None else dates_with_schedule(made.raw, mappings, season or 0)
+        now = time_now(made.settings.api_clock_url)
+        days = [day] if day is not None else dates_with_schedule(made.raw, mappings, season or 0, now=now)
         name = str(day) if day is not None else f"season {season}"
         if not days:
             note(f"{name}: no schedule is known; fetch it with `mlb ingest statsapi --season {season}`", "yellow")
             return 1
-        look = look_at(made.raw, mappings, days, now=time_now(made.settings.api_clock_url))
+        look = look_at(made.raw, mappings, days, now=now)
         file = made.settings.home / "reports" / "completeness" / f"{season or day}.html"
         write_page(look, f"Completeness of {name}", file)
     _print_calendar(look)
@@ -74,4 +75,4 @@ def _print_gaps(look: Completeness) -> None:
         repairs = list(dict.fromkeys(g.repair or "" for g in gaps))
         shown = repairs[:SHOWN] + (["…"] if len(repairs) > SHOWN else [])
         table.add_row(str(len(gaps)), endpoint, reason, "\n".join(shown))
-    stdout().print(table)
+    show_table(table)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 
 import psycopg
@@ -22,6 +24,8 @@ INDEX = "INDEX.tsv"
 COLUMNS = ("path", "endpoint", "method", "captured_at")
 BATCH = 8
 """Captures in one transaction: at 1 MB each enough to hide its cost, few enough to hold in memory."""
+AHEAD = 4
+"""Batches read and stored that are not counted yet: two at work, two for the next who is free."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -88,6 +92,10 @@ class _File:
     def name(self) -> str:
         return f"{self.endpoint}/{self.method}"
 
+    @property
+    def source(self) -> str:
+        return _printable(self.path)
+
 
 def ingest_folder(
     folder: Path,
@@ -153,20 +161,24 @@ def _indexed_files(folder: Path, report: IngestReport) -> Iterator[_File]:
     for line, row in rows:
         values = {name: (row.get(name) or "").strip() for name in (*COLUMNS, "id")}
         path = folder / values["path"]
-        named.add(path.resolve())
+        try:
+            resolved, there = path.resolve(), path.is_file()
+        except (OSError, ValueError):  # no file can have that name: it is too long, or has a NUL
+            resolved, there = root / values["path"], False
+        named.add(resolved)
         problem = None
         if not all(values[name] for name in ("path", "endpoint", "method")):
             problem = f"line {line} of {INDEX} lacks a path, endpoint or method"
-        elif not path.resolve().is_relative_to(root):
+        elif not resolved.is_relative_to(root):
             problem = f"line {line} of {INDEX} names a file outside the folder"
-        elif not path.is_file():
+        elif not there:
             problem = f"line {line} of {INDEX} names a file that is not there"
         yield _File(path, values["endpoint"], values["method"], values["id"] or None, values["captured_at"], problem)
     for path in _files(folder):
         if path.resolve() in named or path.name == INDEX:
             continue
         if not _is_capture(path):
-            report.ignored.append(str(path))
+            report.ignored.append(_printable(path))
             continue
         parts = path.relative_to(folder).parts
         endpoint, method = (parts[0], parts[1]) if len(parts) > 2 else ("", "")
@@ -194,7 +206,7 @@ def _plain_files(
         if _is_capture(path):
             yield _File(path, str(endpoint), str(method), None, str(captured_at))
         else:
-            report.ignored.append(str(path))
+            report.ignored.append(_printable(path))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -206,6 +218,11 @@ def _is_capture(path: Path) -> bool:
     return path.name.lower().endswith((".json", ".json.gz"))
 
 
+def _printable(path: Path) -> str:
+    """Return a path as text: bytes of a name that are no UTF-8 as backslash escapes."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def parse_captured_at(text: str) -> datetime:
     """Return the instant of an ISO text with time zone. Raises IngestError that says what is wrong."""
     try:
@@ -214,7 +231,10 @@ def parse_captured_at(text: str) -> datetime:
         raise IngestError(f"captured_at {text!r} is no ISO time: write 2024-07-13T04:19:09Z") from error
     if value.tzinfo is None:
         raise IngestError(f"captured_at {text!r} has no time zone: write 2024-07-13T04:19:09Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise IngestError(f"captured_at {text!r} is not between the years 1 and 9999 in UTC") from error
 
 
 def _admit(file: _File, specs: Mapping[str, GateSpec]) -> RawCapture | Rejection:
@@ -231,9 +251,9 @@ def _admit(file: _File, specs: Mapping[str, GateSpec]) -> RawCapture | Rejection
         except IngestError as error:
             problem = str(error)
     if problem is not None:
-        return reject(body, str(file.path), file.endpoint, file.method, problem)
+        return reject(body, file.source, file.endpoint, file.method, problem)
     params: dict[str, object] = {"id": file.entity_id} if file.entity_id else {}
-    return admit(body, Request(str(file.path), received, file.entity_id, params), specs[file.name])
+    return admit(body, Request(file.source, received, file.entity_id, params), specs[file.name])
 
 
 def _ingest(
@@ -244,21 +264,25 @@ def _ingest(
     report: IngestReport,
     progress: Progress | None,
 ) -> None:
-    """Store the files in batches, two at a time: the server parses JSON on one core while we do on the other."""
+    """Store the files in batches, two at a time: the server parses JSON on one core while we do on the other.
+
+    A batch is let go of once it is counted, and only some are ahead: memory does not grow with the folder.
+    """
     by_name: dict[str, list[_File]] = {}
     for file in files:
         by_name.setdefault(file.name, []).append(file)
     batches = [group[i : i + BATCH] for group in by_name.values() for i in range(0, len(group), BATCH)]
-    done = 0
+    jobs: deque[Future[list[_Outcome]]] = deque()
+    ahead, done = iter(batches), 0
     with ThreadPoolExecutor(max_workers=2) as pool:
-        jobs = [pool.submit(_ingest_batch, batch, store, specs) for batch in batches]
         try:
-            for batch, job in zip(batches, jobs, strict=True):
-                for outcome in job.result():
+            for batch in batches:
+                jobs.extend(pool.submit(_ingest_batch, b, store, specs) for b in islice(ahead, AHEAD - len(jobs)))
+                for outcome in jobs.popleft().result():
                     _count(outcome, quality, report)
                 done += len(batch)
                 if progress is not None:
-                    progress(done, len(files), batch[-1].path.name)
+                    progress(done, len(files), Path(batch[-1].source).name)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -291,7 +315,7 @@ def _ingest_batch(batch: list[_File], store: RawStore, specs: Mapping[str, GateS
         except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
             file = sources[id(capture)]
             reason = f"PostgreSQL cannot store it: {error.diag.message_primary or error}"
-            results.append(reject(capture.data, str(file.path), file.endpoint, file.method, reason))
+            results.append(reject(capture.data, file.source, file.endpoint, file.method, reason))
     return results
 
 

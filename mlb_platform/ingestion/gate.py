@@ -165,18 +165,18 @@ def admit(
         text = raw.removeprefix(b"\xef\xbb\xbf")
         written = document is not None
         document = _parse(text) if document is None else document
+        canonical = text if written else _canonical(document)
         members = () if spec.entities is None else _members(document, spec.entities)
         entity_key = _entity_key(document, request, spec, members)
         _check_members(document, spec)
-        canonical = text if written else canonical_json(document)
         _check_storable(text, canonical)
+        embedded, refused_parts = _embedded(document, entity_key, request, spec)
     except _Refused as refused:
         return reject(raw, request.source, spec.endpoint, spec.method, str(refused))
     day = _partition_date(document, request, spec, members)
     claims = claims_of(document, spec.claims)
     if spec.own_dates is not None and day is not None:
         claims = (*claims, DateClaim(spec.own_dates, entity_key, day, own=True))
-    embedded, refused_parts = _embedded(document, entity_key, request, spec)
     return RawCapture(
         entity_key=entity_key,
         endpoint=spec.endpoint,
@@ -196,8 +196,18 @@ def admit(
 
 
 def canonical_json(document: Any) -> bytes:
-    """Return the JSON of a document that does not depend on the order of its members."""
+    """Return the JSON of a document that does not depend on the order of its members.
+
+    Raises TypeError for what JSON has not, and for more than 254 levels.
+    """
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+def _canonical(document: Any) -> bytes:
+    try:
+        return canonical_json(document)
+    except TypeError as error:  # 1,024 levels can be read, 254 written
+        raise _Refused("the JSON is nested too deeply") from error
 
 
 def _embedded(
@@ -227,7 +237,7 @@ def _embedded(
             request.url,
         )
         listed = {embedding.member: carried.documents}
-        made = admit(canonical_json(listed), of, into, listed)
+        made = admit(_canonical(listed), of, into, listed)
         if isinstance(made, RawCapture):
             found.append((into.raw_table, made))
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 import pytest
 import typer
 
@@ -22,6 +23,7 @@ from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.listings import GameState, Listing
 from mlb_platform.ingestion.dates.opened import open_ingestion
 from mlb_platform.ingestion.dates.plan import ENDPOINTS, FEED, Known
+from mlb_platform.ingestion.gate import Request, admit, gate_specs
 from mlb_platform.ingestion.recaptures import refetch
 from mlb_platform.ingestion.statsapi.ingest import open_ingestor
 from mlb_platform.live.games_table import LiveGame, LiveGames
@@ -33,6 +35,7 @@ from mlb_platform.simulator.events import EventRates
 from resources.fetch_log import FetchLog
 from resources.merge_state import MergeStates
 from resources.postgres import Postgres
+from resources.raw_store import RawCapture
 
 DAY = date(2024, 7, 1)
 AT = datetime(2024, 7, 2, 6, tzinfo=UTC)
@@ -275,3 +278,16 @@ def test_a_date_without_schedule_expects_nothing_of_a_run(made: Platform) -> Non
     (verdict,) = evaluate_completeness(made, made.registry.get(FEED), [other])
     assert verdict.passed and CompletenessTable(made.postgres).of_dates(other, other) == []
     assert [g.reason for g in looked(made, other).gaps] == ["the schedule is not known"]
+
+
+def test_an_evening_in_new_york_is_not_the_next_day(made: Platform) -> None:
+    """At 21:00 there, UTC has the next date: by season it is expected once New York has it."""
+    spec = gate_specs(made.registry.mappings)["season/seasons"]
+    season = {"seasonId": "2024", "regularSeasonStartDate": "2024-07-01", "regularSeasonEndDate": "2024-09-29"}
+    capture = admit(orjson.dumps({"seasons": [season]}), Request("t", AT, "seasons"), spec)
+    assert isinstance(capture, RawCapture)
+    made.raw.insert(spec.raw_table, capture)
+    for hour, last in ((1, 12), (4, 13)):
+        now = datetime(2024, 7, 13, hour, tzinfo=UTC)
+        days = dates_with_schedule(made.raw, made.registry.mappings, 2024, now=now)
+        assert days == [date(2024, 7, n) for n in range(1, last + 1)]

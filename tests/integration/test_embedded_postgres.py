@@ -233,6 +233,47 @@ def test_a_copied_home_does_not_talk_to_the_first_ones_server(home: Path) -> Non
         shutil.rmtree(copy)
 
 
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_home_does_not_talk_to_the_server_of_its_copy(home: Path, ended: str) -> None:
+    """The copy, started first, takes the same port and has the same password; a killed server's pid file names both."""
+    server = server_of(home)
+    query(server.ensure_running(), "CREATE TABLE kept AS SELECT 1 AS n")
+    if ended == "stopped":
+        server.stop()
+    else:
+        kill(server.status().pid or 0)
+    copy = Path(tempfile.mkdtemp(prefix="mlb-home-"))
+    try:
+        subprocess.run(["cp", "-a", f"{home}/.", copy], check=True)
+        query(server_of(copy).ensure_running(), "CREATE TABLE of_the_copy AS SELECT 1")
+        url = server.ensure_running()
+        assert query(url, "SHOW data_directory") == str(server.data_dir.resolve())
+        assert query(url, "SELECT to_regclass('of_the_copy')::text") is None
+        assert query(url, "SELECT n FROM kept") == 1
+        assert server_of(home).ensure_running() == url
+    finally:
+        server_of(copy).stop()
+        shutil.rmtree(copy)
+
+
+def test_a_server_whose_process_is_out_of_sight_is_not_started_twice(home: Path) -> None:
+    """As from another container that shares folder and network: what the server says of its data folder counts."""
+    server = server_of(home)
+    url = server.ensure_running()
+    pid_file = server.data_dir / "postmaster.pid"
+    content = pid_file.read_text()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    unseen = "\n".join([str(gone.pid), *content.splitlines()[1:]]) + "\n"
+    pid_file.write_text(unseen)
+    try:
+        assert not server.status().running
+        assert server.ensure_running() == url
+        assert pid_file.read_text() == unseen
+    finally:
+        pid_file.write_text(content)
+
+
 def test_the_callers_environment_changes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PGPORT": "1", "PGDATA": "/nowhere", "PGOPTIONS": "-c nonsense=1", "LC_ALL": "de_DE"}.items():
         monkeypatch.setenv(name, value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.settings import PROJECT_ROOT
 from resources.postgres import Postgres
 from resources.quality_store import QualityStore
-from resources.raw_store import RawStore
+from resources.raw_store import RawCapture, RawStore
 
 CAPTURES = PROJECT_ROOT.parent / "shared" / "captures"
 MAPPING = "game/live_game_v1"
@@ -180,3 +182,91 @@ def test_an_index_with_a_mark_and_windows_lines(database: Postgres, tmp_path: Pa
     line = "a.json\tgame\tlive_game_v1\t1\t2024-07-13T04:00:00Z\t\r\n"
     (tmp_path / "INDEX.tsv").write_bytes(b"\xef\xbb\xbf" + (HEADER.replace("\n", "\r\n") + line).encode())
     assert ingest(tmp_path, database).stored == 1
+
+
+def index(folder: Path, **captured_at: str) -> None:
+    """Write the index of the feeds of a folder by name, with when each was captured."""
+    lines = [f"{name}.json\tgame\tlive_game_v1\t\t{at}\t\n" for name, at in captured_at.items()]
+    (folder / "INDEX.tsv").write_text(HEADER + "".join(lines))
+
+
+@pytest.mark.parametrize("depth", [260, 600, 1000])
+def test_json_that_is_nested_too_deeply_is_one_rejection(database: Postgres, tmp_path: Path, depth: int) -> None:
+    """It can be read, but not written again: refused at the gate, and the good file beside it is stored."""
+    (tmp_path / "good.json").write_bytes(feed(1))
+    deep = feed(2).replace(b'"plays": {}', b'"plays": ' + b"[" * depth + b"]" * depth)
+    (tmp_path / "deep.json").write_bytes(deep)
+    index(tmp_path, good="2024-07-13T04:00:00Z", deep="2024-07-13T04:00:00Z")
+    report = ingest(tmp_path, database)
+    assert (report.stored, [r.reason for r in report.rejections]) == (1, ["the JSON is nested too deeply"])
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"])
+def test_a_time_beyond_the_calendar_is_one_rejection(database: Postgres, tmp_path: Path, at: str) -> None:
+    """In UTC it would be of the year 10000, or of none."""
+    (tmp_path / "good.json").write_bytes(feed(1))
+    (tmp_path / "late.json").write_bytes(feed(2))
+    index(tmp_path, good="2024-07-13T04:00:00Z", late=at)
+    report = ingest(tmp_path, database)
+    assert report.stored == 1
+    assert [r.reason for r in report.rejections] == [f"captured_at {at!r} is not between the years 1 and 9999 in UTC"]
+
+
+@pytest.mark.parametrize("name", ["nul\0", "long" * 100])
+def test_names_that_no_file_can_have_hold_up_nothing(database: Postgres, tmp_path: Path, name: str) -> None:
+    """The line is told as one of a file that is not there."""
+    (tmp_path / "good.json").write_bytes(feed(1))
+    index(tmp_path, **{"good": "2024-07-13T04:00:00Z", name: "2024-07-13T04:00:00Z"})
+    report = ingest(tmp_path, database)
+    assert (report.stored, report.rejected) == (1, 1)
+    assert report.rejections[0].reason == "line 3 of INDEX.tsv names a file that is not there"
+
+
+def test_names_that_are_no_utf8_hold_up_nothing(database: Postgres, tmp_path: Path) -> None:
+    """They can be in no INDEX.tsv; among plain files they are as good as others, and are told with their bytes."""
+    indexed, plain = tmp_path / "indexed", tmp_path / "plain"
+    told = {"endpoint": "game", "method": "live_game_v1", "captured_at": "2024-07-13T04:00:00Z"}
+    for number, folder in enumerate((indexed, plain)):
+        folder.mkdir()
+        (folder / "good.json").write_bytes(feed(3 * number + 1))
+        os.mkdir(os.fsencode(folder) + b"/g\xe9")
+        os.mkdir(os.fsencode(folder) + b"/g\xe9/m\xe9")
+        for name, body in (
+            (b"caf\xe9.json", feed(3 * number + 2)),
+            (b"g\xe9/m\xe9/caf\xe9.json", b"{}"),
+            (b"\xe9.txt", b""),
+        ):
+            Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(body)
+    index(indexed, good="2024-07-13T04:00:00Z")
+    names: list[str] = []
+    report = ingest(indexed, database, progress=lambda done, of, name: names.append(name))
+    assert (report.stored, report.rejected) == (1, 2)
+    assert {r.source for r in report.rejections} == {
+        f"{indexed}/caf\\xe9.json",
+        f"{indexed}/g\\xe9/m\\xe9/caf\\xe9.json",
+    }
+    again = ingest(plain, database, **told, progress=lambda done, of, name: names.append(name))
+    assert (again.stored, again.rejected, again.ignored) == (2, 1, [f"{plain}/\\xe9.txt"])
+    assert len(QualityStore(database).rejected()) == 3
+    "".join([*names, *again.ignored, report.summary, again.summary]).encode()
+
+
+def test_a_text_that_is_no_utf8_can_be_a_reason(database: Postgres) -> None:
+    """Whoever rejects: what the database cannot hold in a text is replaced."""
+    quality = QualityStore(database)
+    assert quality.reject(source="a\udce9b\0", endpoint="e", method="m", reason="r", excerpt="", content_hash="c")
+    assert quality.rejected()[0].source == "a\ufffdb\ufffd"
+
+
+def test_only_some_captures_are_in_memory_at_a_time(database: Postgres, tmp_path: Path) -> None:
+    """However many files there are: what is stored and counted is let go of."""
+    for number in range(1, 161):
+        (tmp_path / f"{number}.json").write_bytes(feed(number))
+    held: list[int] = []
+
+    def look(done: int, of: int, name: str) -> None:
+        held.append(sum(type(one) is RawCapture for one in gc.get_objects()))
+
+    told = {"endpoint": "game", "method": "live_game_v1", "captured_at": "2024-07-13T04:00:00Z"}
+    assert ingest(tmp_path, database, **told, progress=look).stored == 160
+    assert len(held) == 20 and max(held) <= 6 * 8

@@ -14,7 +14,7 @@ from mlb_platform.ingestion.completeness.gaps import Answer, Asked, Gap, judge
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.facts import RawFacts
 from mlb_platform.ingestion.dates.listings import GameState, game_state
-from mlb_platform.ingestion.dates.plan import FEED, GAME_ENDPOINTS, SCHEDULE, SEASONS, Known
+from mlb_platform.ingestion.dates.plan import FEED, GAME_ENDPOINTS, SCHEDULE, SEASONS, Known, local_day
 from mlb_platform.ingestion.statsapi.endpoints import feed_clock
 from mlb_platform.mapping.resolve import ResolvedMapping
 from resources.errors import PlatformError
@@ -97,8 +97,13 @@ def time_now(clock_url: str | None) -> datetime | None:
         return None
 
 
-def dates_with_schedule(raw: RawStore, mappings: Mapping[str, ResolvedMapping], season: int) -> list[date]:
-    """Return the dates of a season: those with a schedule, and those its dates let expect, up to today (UTC)."""
+def dates_with_schedule(
+    raw: RawStore, mappings: Mapping[str, ResolvedMapping], season: int, *, now: datetime | None = None
+) -> list[date]:
+    """Return the dates of a season: those with a schedule, and those its dates let expect, up to today in New York.
+
+    `now` is the time of the API (see `time_now`); None: this computer's.
+    """
     table = mappings[SCHEDULE].config.source.raw_table
     raw.ensure(table)
     with raw.postgres.transaction() as connection:
@@ -110,7 +115,7 @@ def dates_with_schedule(raw: RawStore, mappings: Mapping[str, ResolvedMapping], 
     known = {row[0] for row in rows}
     first, last = _season(raw, mappings, season)
     if first is not None and last is not None:
-        last = min(last, datetime.now(UTC).date())
+        last = min(last, local_day(now or datetime.now(UTC)))
         known |= {first + timedelta(days=n) for n in range((last - first).days + 1)}
     return sorted(known)
 

@@ -61,6 +61,16 @@ class RawFacts:
         """Return what the newest answer with the whole listing of a date lists."""
         table = self.tables[SCHEDULE]
         rows = self.raw.rows(table, entity_keys=[day.isoformat()], by_member=True)[-_LOOKED_AT:]
+        # a date without games is not in its answer: that all of it was asked for is in the request alone
+        empty = self._ask(
+            "SELECT max(coalesce(last_seen_at, captured_at)) FROM {table} WHERE params->>'date' = %(day)s "
+            "AND params - '{{date,hydrate,id,sportId}}'::text[] = '{{}}' AND jsonb_array_length(data->'dates') = 0",
+            table,
+            {"day": day.isoformat()},
+        )
+        at = empty[0][0]
+        if at is not None and (not rows or at > rows[-1].observed_at):
+            return DateFacts(Known(at, at), [])
         held = self._held(table, rows)
         for row in reversed(rows):
             elements = self._ask(
@@ -72,15 +82,7 @@ class RawFacts:
             listed = listed_games(elements[0][0]) if elements else None
             if listed is not None:
                 return DateFacts(_known(row, held), listed)
-        # a date without games is not in its answer: that it was asked for is in the request alone
-        empty = self._ask(
-            "SELECT max(coalesce(last_seen_at, captured_at)) FROM {table} "
-            "WHERE params->>'date' = %(day)s AND jsonb_array_length(data->'dates') = 0",
-            table,
-            {"day": day.isoformat()},
-        )
-        at = empty[0][0]
-        return DateFacts(Known(at, at), []) if at is not None and not rows else DateFacts(None, None)
+        return DateFacts(None, None)
 
     def games(self, game_pks: Sequence[str]) -> tuple[dict[str, GameFacts], dict[str, Listing]]:
         """Return what is there of each of these games, and how its newest feed tells it."""

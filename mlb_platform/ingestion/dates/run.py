@@ -68,10 +68,9 @@ class DateIngestion:
         known = self.facts.schedule(day)
         mode = self.mode if SCHEDULE in self.wanted else Mode.missing
         self._run([(day, plan_schedule(day, known.known, known.listed, mode))])
-        told = self.asker.listed(day)
-        self._listed[day] = known if told is None else DateFacts(known.known, told)
-        if told is None:
-            self._listed[day] = self.facts.schedule(day)
+        # read again: what is there of games is as old as this answer, not as the one before it
+        told, now = self.asker.listed(day), self.facts.schedule(day)
+        self._listed[day] = now if told is None else DateFacts(now.known, told)
 
     def listed(self, day: date) -> DateFacts:
         """Return how a date's schedule lists its games, as known now."""
