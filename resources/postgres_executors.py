@@ -46,7 +46,11 @@ class ExecutorPostgresSink(PostgresSink):
 
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""
-        with plain_errors(spec), plain_spark_errors(f"PostgreSQL table {spec.table}"):
+        with (
+            plain_errors(spec),
+            self._tables.forgotten_where_dropped(spec),
+            plain_spark_errors(f"PostgreSQL table {spec.table}"),
+        ):
             return apart(lambda: self._merge_apart(spec, batch))
 
     def _merge_apart(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:

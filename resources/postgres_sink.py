@@ -93,7 +93,7 @@ class PostgresSink:
     def merge(self, spec: MergeSpec, batch: MergeBatch | FrameBatch) -> MergeResult:
         """Merge `batch` and write its states, in one transaction; the caller holds the lock on its scopes."""
         rows = checked_rows(spec, batch)
-        with plain_errors(spec):
+        with plain_errors(spec), self._tables.forgotten_where_dropped(spec):
             self._states.ensure()
             with self._postgres.transaction() as connection:
                 return self._merge(connection, spec, rows, batch)

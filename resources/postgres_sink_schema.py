@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +89,15 @@ class PreparedTables:
                 waiting = {r.to_table for r, name in found.references.items() if not name and r not in found.impossible}
                 if not any(_exists(connection, table) for table in waiting):
                     self._done[spec.table] = (spec, frozenset(waiting))
+
+    @contextmanager
+    def forgotten_where_dropped(self, spec: MergeSpec) -> Iterator[None]:
+        """Forget, where a statement inside says that a table is not there, that it was: `prepare` makes it again."""
+        try:
+            yield
+        except psycopg.errors.UndefinedTable:
+            self._done.pop(spec.table, None)
+            raise
 
     def _any_exists(self, tables: Collection[str]) -> bool:
         if not tables:

@@ -9,6 +9,11 @@ from mlb_platform.mapping.paths import JsonPath
 from mlb_platform.mapping.types import SqlType
 
 _SPARK_NAMES = {"VARCHAR": "STRING", "TEXT": "STRING", "JSONB": "STRING", "TIMESTAMPTZ": "TIMESTAMP"}
+_STORABLE_JSON = (
+    r'\A(?:[^"eE]++|[eE](?![+-]?[0-9]{5})'
+    r'|"(?:[^"\\]++|\\[^u]|\\u(?!0000|[dD][89a-fA-F])|\\u[dD][89abAB]..\\u[dD][c-fC-F])*+")*+\z'
+)
+"""JSON that PostgreSQL takes too: no number too large for it, in texts no U+0000 and no half of a surrogate pair."""
 
 
 def spark_name(sql_type: SqlType) -> str:
@@ -50,17 +55,32 @@ def cast(raw: str, sql_type: SqlType, pattern: str | None = None, thorough: bool
     if sql_type.name == "BOOLEAN":
         return f"CASE lower({raw}) WHEN 'true' THEN true WHEN 'false' THEN false END"
     if pattern is not None:
-        return f"CAST(try_to_timestamp({raw}, {quote(pattern)}) AS {name})"
+        return _within_years(f"CAST(try_to_timestamp({raw}, {quote(pattern)}) AS {name})")
     if sql_type.name == "DATE":
-        return f"IF(length({raw}) = 10, try_cast({raw} AS DATE), NULL)"
+        return _within_years(f"try_cast({raw} AS DATE)", f"length({raw}) = 10")
     if sql_type.name == "TIMESTAMPTZ":
         # a time alone would be taken for one of today
-        return f"IF(length({raw}) >= 16 AND substring({raw}, 5, 1) = '-', try_cast({raw} AS TIMESTAMP), NULL)"
+        return _within_years(f"try_cast({raw} AS TIMESTAMP)", f"length({raw}) >= 16 AND substring({raw}, 5, 1) = '-'")
     if sql_type.name == "JSONB":
         listed = f"to_json(array({raw}))"
         quoted = f"substring({listed}, 2, length({listed}) - 2)"
-        return f"IF({raw} IS NULL OR try_parse_json({raw}) IS NOT NULL, {raw}, {quoted})"
+        return f"IF({raw} IS NULL OR {_is_json(raw)}, {raw}, {quoted})"
     return f"IF(length({raw}) <= {sql_type.args[0]}, {raw}, NULL)" if sql_type.args else raw
+
+
+def _within_years(time: str, condition: str = "true") -> str:
+    """SQL of a date or time under a condition, NULL outside of the years 1 to 9999: Python and Arrow read no others."""
+    return f"IF({condition} AND year({time}) BETWEEN 1 AND 9999, {time}, NULL)"
+
+
+def _is_json(raw: str) -> str:
+    """SQL of whether a text is JSON to its end, as PostgreSQL takes it; false or NULL where it is not.
+
+    Spark's reader stops after one value. A rest that is no blank cannot go on both as an array of one and as an object.
+    """
+    alone = f"json_array_length(concat('[', {raw}, ']')) = 1"
+    member = f"""try_parse_json(concat('{{"":', {raw}, '}}')) IS NOT NULL"""
+    return f"({raw} RLIKE {quote(_STORABLE_JSON)} AND {alone} AND {member})"
 
 
 def _compare(raw: str, operator: str, value: Scalar) -> str:

@@ -63,7 +63,7 @@ def maker(sql_type: SqlType, pattern: str | None = None, settles: bool = False) 
     if sql_type.name in ("DATE", "TIMESTAMPTZ"):
         form = _DATE if sql_type.name == "DATE" else _INSTANT
         rewrite = _rewriter(pattern, sql_type.name) if pattern else None
-        return lambda values: _time(values, kind, form, rewrite)
+        return lambda values: _within_years(_time(values, kind, form, rewrite))
     if sql_type.name == "JSONB":
         return lambda values: _mended(values, kind, set(), _json)
     return lambda values: _text(values, kind, sql_type.args[0] if sql_type.args else None)
@@ -257,6 +257,13 @@ def _time(values: Values, kind: pa.DataType, form: re.Pattern[str], rewrite: Cal
         wrong = {t for t in known.values() if not _is_time(t, kind)}
         odd += [row for row, text in enumerate(texts) if text in wrong]
         return Made(pa.array([None if t in wrong else t for t in texts], pa.string()).cast(kind), odd)
+
+
+def _within_years(made: Made) -> Made:
+    """Tell the rows outside of the years 1 to 9999."""
+    years = pc.year(made.array)
+    made.odd += _rows(pc.or_(pc.less(years, 1), pc.greater(years, 9999)))
+    return made
 
 
 def _usual_times(values: Values, kind: pa.DataType, form: re.Pattern[str]) -> Made | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,12 +18,15 @@ from mlb_platform.history.states import States
 from mlb_platform.history.validity import table_history, tables_as_of
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.mapping.types import SqlType
 from resources.errors import PlatformError
 from resources.lake import lake_tables
 from resources.views import ViewSpec, view_query
 
 HISTORY = "_history"
 """The history of `game.live_game_plays` is `game_history.live_game_plays`."""
+_WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def named_tables(query: str) -> list[str]:
@@ -35,8 +39,11 @@ def named_tables(query: str) -> list[str]:
     return list(dict.fromkeys(f"{t.db}.{t.name}".lower() for t in found if t.db))
 
 
-def named_entities(query: str, scope: str) -> list[str] | None:
-    """Return the entities that a statement over one table asks for by `scope = …` or `scope IN (…)`; None: any."""
+def named_entities(query: str, scope: str, scope_type: SqlType) -> list[str] | None:
+    """Return the entities that a statement over one table asks for by `scope = …` or `scope IN (…)`; None: any.
+
+    Any, too, where a value is written in another way than the type's own: DuckDB takes `1.0` and `' 1'` for 1.
+    """
     parsed = sqlglot.parse_one(query, read="duckdb")
     where = parsed.args.get("where")
     simple = isinstance(parsed, exp.Select) and len(list(parsed.find_all(exp.Table))) == 1
@@ -50,9 +57,18 @@ def named_entities(query: str, scope: str) -> list[str] | None:
         values = [condition.expression] if isinstance(condition, exp.EQ) else []
         if isinstance(condition, exp.In) and not condition.args.get("query"):
             values = condition.expressions
-        if values and all(isinstance(v, exp.Literal) for v in values):
+        if values and all(isinstance(v, exp.Literal) and _is_canonical(v, scope_type) for v in values):
             return [str(v.this) for v in values]
     return None
+
+
+def _is_canonical(value: exp.Literal, sql_type: SqlType) -> bool:
+    """Whether a literal is written as the type writes the value itself, so that no other text means the same."""
+    if sql_type.is_text:
+        return bool(value.is_string)
+    if sql_type.is_integer:
+        return _WHOLE.fullmatch(str(value.this)) is not None
+    return sql_type.name == "DATE" and _DAY.fullmatch(str(value.this)) is not None
 
 
 @dataclass
@@ -122,7 +138,10 @@ class TimeTravel:
         self._put_views(connection, [views[n] for n in names if n in views and views[n].table in there])
 
     def _entities(self, query: str, mapping: ResolvedMapping, tables: Sequence[str]) -> list[str] | None:
-        return named_entities(query, mapping.by_name[tables[0]].scope) if len(tables) == 1 else None
+        if len(tables) != 1:
+            return None
+        target = mapping.by_name[tables[0]]
+        return named_entities(query, target.scope, target.by_name[target.scope].type)
 
     def _views(self) -> dict[str, ViewSpec]:
         return {v.name: v for m in self.registry.mappings.values() for v in view_specs(m)}

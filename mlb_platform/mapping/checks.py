@@ -14,6 +14,9 @@ from mlb_platform.mapping.problems import Finding, Location
 from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition
 from mlb_platform.mapping.sql import columns_of
 
+HISTORY_COLUMNS = ("valid_from", "valid_to", "raw_id", "ended_by_raw_id")
+"""What `history.validity` adds to the columns of a table: none of them may be mapped."""
+
 
 def find_problems(config: MappingConfig) -> Iterator[Finding]:
     """Yield (location in the file, what is wrong and what to do, level) for one mapping."""
@@ -28,6 +31,13 @@ def find_problems(config: MappingConfig) -> Iterator[Finding]:
     partition = infer_partition(config)
     if partition is not None and partition.type != "DATE":
         yield ("source",), f"the partition column {partition.name} must be a DATE, not {partition.type}", "error"
+    for column in (entity, partition):
+        if column is not None and column.name in HISTORY_COLUMNS:
+            yield (
+                ("source",),
+                f"a table's history has a column {column.name} of its own: give this one another name",
+                "error",
+            )
     inherited = {*TECHNICAL, *([partition.name] if partition else [])}
     if entity is None:
         # which of these would be the entity key is not known: none of them is called unknown on top
@@ -71,15 +81,7 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
         )
     if not target.description:
         yield (), f"target {target.name} has no description", "warning"
-    scope = target.merge_scope or config.source.merge_scope
-    if scope and scope.key not in known:
-        yield ("merge_scope",), f"merge_scope key {scope.key} is not a column of {target.name}", "error"
-    elif scope and scope.snapshot and scope.key not in target.primary_key:
-        yield (
-            ("primary_key",),
-            f"rows of a snapshot belong to one {scope.key}: put it into the primary_key of {target.name}",
-            "error",
-        )
+    yield from _scope_problems(target, known, config)
     for name, lookup in target.lookups.items():
         for text in (lookup.object_source, lookup.array_source):
             if text is not None and _depth(parse_path(text, wildcards=True).steps):
@@ -135,9 +137,33 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
             yield ("data_quality",), f"rule {label!r} is defined {count} times in {target.name}", "error"
 
 
+def _scope_problems(target: TargetTable, known: set[str], config: MappingConfig) -> Iterator[Finding]:
+    scope, entity = target.merge_scope or config.source.merge_scope, infer_entity_key(config)
+    if scope is not None and scope.key not in known:
+        yield ("merge_scope",), f"merge_scope key {scope.key} is not a column of {target.name}", "error"
+    elif entity is None or config.source.entities is not None:
+        return  # that there is no entity key is told once; of those of elements `find_entity_problems` tells
+    elif scope is not None and scope.key != entity.name:
+        yield (
+            ("merge_scope",),
+            f"rows of {target.name} are merged by what a response is about: merge_scope.key must be the entity key "
+            f"{entity.name}, not {scope.key}",
+            "error",
+        )
+    elif entity.name not in target.primary_key:
+        yield (
+            ("primary_key",),
+            f"rows of {target.name} belong to one {entity.name}: put it into the primary_key, or the responses of two "
+            "overwrite each other's rows",
+            "error",
+        )
+
+
 def _field_problems(f: FieldDefinition, target: TargetTable, known: set[str]) -> Iterator[Finding]:
     if f.name == "lineage_metadata":
         yield (), "lineage_metadata is written by the platform and cannot be mapped", "error"
+    if f.name in HISTORY_COLUMNS:
+        yield (), f"a table's history has a column {f.name} of its own: give this one another name", "error"
     if f.source_field is not None and f.source_field not in RAW_COLUMNS:
         yield (
             ("source_field",),

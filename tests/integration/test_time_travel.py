@@ -19,6 +19,7 @@ from mlb_platform.history.states import Known, States
 from mlb_platform.history.validity import table_history, tables_as_of
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.resolve import ResolvedMapping
+from mlb_platform.mapping.types import SqlType
 from resources.delta_sink import DeltaSink
 from resources.lake import table_uri
 from resources.postgres import Postgres
@@ -85,11 +86,11 @@ def corrections(bench: Bench) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def registry_in(folder: Path) -> MappingRegistry:
-    """Write the mapping to a folder of mappings and load it."""
+def registry_in(folder: Path, text: str = FINAL) -> MappingRegistry:
+    """Write a mapping to a folder of mappings and load it."""
     file = folder / "mappings" / "small" / "game_v1.yaml"
     file.parent.mkdir(parents=True)
-    file.write_text(FINAL, "utf-8")
+    file.write_text(text, "utf-8")
     return MappingRegistry(file.parents[1])
 
 
@@ -391,8 +392,9 @@ def test_what_a_statement_names() -> None:
     """Tables with their schema, not the names of CTEs; entities only where nothing but them can be meant."""
     named = named_tables("WITH a AS (SELECT * FROM s.x) SELECT * FROM a JOIN S.Y USING (i)")
     assert sorted(named) == ["s.x", "s.y"]
-    assert named_entities("SELECT 1 FROM s.x WHERE game_pk = 5 AND i > 1", "game_pk") == ["5"]
-    assert named_entities("SELECT 1 FROM s.x WHERE i = 1 AND game_pk IN (5, 6)", "game_pk") == ["5", "6"]
+    whole = SqlType("BIGINT")
+    assert named_entities("SELECT 1 FROM s.x WHERE game_pk = 5 AND i > 1", "game_pk", whole) == ["5"]
+    assert named_entities("SELECT 1 FROM s.x WHERE i = 1 AND game_pk IN (5, '6')", "game_pk", whole) == ["5", "6"]
     for query in (
         "SELECT 1 FROM s.x WHERE game_pk = 5 OR i = 1",
         "SELECT 1 FROM s.x WHERE NOT game_pk = 5",
@@ -403,4 +405,51 @@ def test_what_a_statement_names() -> None:
         "SELECT 1 FROM s.x WHERE game_pk = 5 UNION ALL SELECT 2 FROM s.x",
         "SELECT 1 FROM s.x WHERE game_pk = i",
     ):
-        assert named_entities(query, "game_pk") is None, query
+        assert named_entities(query, "game_pk", whole) is None, query
+
+
+@pytest.mark.parametrize(
+    ("sql_type", "told", "others"),
+    [
+        ("BIGINT", ["1", "'1'", "0"], ["1.0", "1e0", "'01'", "' 1'", "'+1'", "'1.0'", "'-0'", "-1", "1, 2.0"]),
+        ("DATE", ["'2024-05-01'"], ["'2024-5-1'", "' 2024-05-01'", "'2024-05-01 00:00:00'", "DATE '2024-05-01'"]),
+        ("TEXT", ["'a'", "' 1'"], ["1", "1.0"]),
+        ("NUMERIC", [], ["1", "'1'", "1.0"]),
+    ],
+)
+def test_entities_are_named_only_as_their_type_writes_them(sql_type: str, told: list[str], others: list[str]) -> None:
+    """DuckDB takes other texts for the same value, so all entities are looked at."""
+    query = "SELECT 1 FROM s.x WHERE entity IN ({})"
+    for text in told:
+        assert named_entities(query.format(text), "entity", SqlType(sql_type)) == [text.strip("'")], text
+    for text in others:
+        assert named_entities(query.format(text), "entity", SqlType(sql_type)) is None, text
+
+
+def test_rows_as_of_a_time_are_found_however_their_entity_is_written(bench: Bench, tmp_path: Path) -> None:
+    """By a statement as of a time and by one over a history."""
+    for pk in (1, 2):
+        bench.put(game(pk, [(1, 1, "a")]))
+    bench.run()
+    travel = TimeTravel(bench.stores, str(bench.lake), registry_in(tmp_path))
+    for written in ("1", "1.0", "'01'", "' 1'"):
+        for table in ("small.plays", "small_history.plays"):
+            connection, query = empty_connection(), f"SELECT game_pk FROM {table} WHERE game_pk = {written}"
+            if table == "small.plays":
+                travel.put_as_of(connection, query, at(9))
+            else:
+                travel.put_extras(connection, query)
+            assert connection.execute(query).fetchall() == [(1,)], query
+
+
+def test_rows_of_a_day_are_found_however_it_is_written(database: Postgres, spark: SparkSession, tmp_path: Path) -> None:
+    text = FINAL.replace("name: game_pk, type: BIGINT, json_path: $.id", "name: game_pk, type: DATE, json_path: $.date")
+    text = text.replace("  partition: {name: game_date, type: DATE, json_path: $.date}\n", "")
+    bench = Bench(database, tmp_path / "lake", spark, mapping_of(text))
+    bench.put(game(1, [(1, 1, "a")]) | {"id": "2024-05-01"})
+    bench.run()
+    travel = TimeTravel(bench.stores, str(bench.lake), registry_in(tmp_path, text))
+    for written in ("'2024-05-01'", "'2024-5-1'", "' 2024-05-01'"):
+        connection, query = empty_connection(), f"SELECT play FROM small.plays WHERE game_pk = {written}"
+        travel.put_as_of(connection, query, at(9))
+        assert connection.execute(query).fetchall() == [(1,)], query

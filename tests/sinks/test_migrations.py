@@ -248,6 +248,21 @@ def test_a_reference_is_made_once_the_table_it_names_is_there_whoever_made_it(da
     assert _catalog(database, made, child.table) == [(parent.table,)]
 
 
+def test_a_table_that_was_dropped_is_made_again_by_the_sink_that_had_made_it(database: Postgres) -> None:
+    """The merge that meets with it fails; the next run prepares the table anew, and all its scopes are merged again."""
+    spec, sink = new_spec(), PostgresSink(database)
+    sink.prepare(spec)
+    sink.merge(spec, batch(spec, Capture(1, 1, {0: (1, "before")})))
+    with database.transaction() as connection:
+        connection.execute(f"DROP TABLE {spec.table}".encode())
+    sink.prepare(spec)
+    with pytest.raises(PlatformError, match="prepare it first"):
+        sink.merge(spec, batch(spec, Capture(1, 2, {0: (2, "after")})))
+    sink.prepare(spec)
+    assert sink.merge(spec, batch(spec, Capture(1, 2, {0: (2, "after")}))).counts.inserted == 1
+    assert sink.fetch(spec).num_rows == 1
+
+
 def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, database: Postgres, lake: str) -> None:
     spec = base()
     light_case.make().prepare(spec)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers import SMALL
 
+from mlb_platform.history.validity import ENDED_BY, RAW_ID, VALID_FROM, VALID_TO
+from mlb_platform.mapping.checks import HISTORY_COLUMNS
 from mlb_platform.mapping.loader import MappingError, MappingProblem, MappingRegistry, lint_files, load_text
 
 
@@ -86,6 +88,11 @@ MISTAKES = [
     ("partition that is no date", "type: DATE", "type: TEXT", "source", "must be a DATE, not TEXT"),
     ("snapshot without its scope in the key", "[game_pk, play]", "[play]", "primary_key: [play]",
      "put it into the primary_key"),
+    ("scope that is another column", "array_source: $.plays", "array_source: $.plays\n    merge_scope: {key: play}",
+     "merge_scope: {key: play",
+     "merge_scope.key must be the entity key game_pk, not play"),
+    *[(f"column {name} of a history", "{name: note, type", f"{{name: {name}, type", f"{{name: {name}", "history")
+      for name in ("valid_from", "valid_to", "raw_id", "ended_by_raw_id")],
     ("array and object at once", "array_source: $.plays", "array_source: $.plays\n    object_source: $.p",
      "name: small.plays",
      "array_source and object_source exclude each other"),
@@ -108,6 +115,32 @@ def test_one_mistake_is_told_once_at_its_place(old: str, new: str, mark: str, re
     quoted, _, nth = mark.partition("#")
     assert (found[0].line, found[0].column) == place_of(text, quoted, int(nth or 1) - 1)
     assert str(found[0]).startswith(f"m.yaml:{found[0].line}:{found[0].column}: error: ")
+
+
+@pytest.mark.parametrize("scope", ["", "  merge_scope: {key: game_pk}\n"])
+def test_every_table_has_its_scope_in_its_key(scope: str) -> None:
+    """Not only those of complete captures: rows of two games with one key would overwrite each other."""
+    text = SMALL.replace("  merge_scope: {key: game_pk, snapshot: true}\n", scope).replace("[game_pk, play]", "[play]")
+    found = errors_of(text)
+    assert [p.message for p in found] == [
+        "rows of small.plays belong to one game_pk: put it into the primary_key, or the responses of two overwrite "
+        "each other's rows"
+    ]
+    assert (found[0].line, found[0].column) == place_of(text, "primary_key: [play]")
+
+
+def test_a_scope_of_all_tables_is_the_entity_key() -> None:
+    """Told of each table, whether or not its key has that column."""
+    text = SMALL.replace("merge_scope: {key: game_pk", "merge_scope: {key: game_date")
+    text = text.replace("primary_key: [game_pk, play]", "primary_key: [game_pk, game_date, play]")
+    assert [p.message.rpartition(": ")[2] for p in errors_of(text)] == [
+        "merge_scope.key must be the entity key game_pk, not game_date"
+    ] * 2
+
+
+def test_entity_key_and_partition_are_no_columns_of_a_history() -> None:
+    assert len(errors_of(SMALL.replace("game_date", "valid_from"))) == 1
+    assert set(HISTORY_COLUMNS) == {VALID_FROM, VALID_TO, RAW_ID, ENDED_BY}
 
 
 def test_all_mistakes_of_a_file_are_told_at_once() -> None:
