@@ -63,7 +63,7 @@ def evaluate(
         )
         scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
         with stores.postgres.scope_locks(mapping.name, scopes):
-            records = read_records(stores, mapping, tables, dates)
+            records = read_records(stores, lake, mapping, tables, dates)
             targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
             counted = count_tables(stores, lake, targets, dates) if targets else {}
         for target in (mapping.by_name[t] for t in tables):

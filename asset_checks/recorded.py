@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -12,6 +12,8 @@ from psycopg import sql
 
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping
+from resources.lake import sink_id
+from resources.lake_handles import opened
 from resources.quality_store import CheckResult
 from resources.raw_store import table_name
 
@@ -60,9 +62,12 @@ Records = dict[tuple[str, date | None], DateRecord]
 
 
 def read_records(
-    stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date | None]
+    stores: Stores, lake: str, mapping: ResolvedMapping, tables: Sequence[str], dates: Sequence[date | None]
 ) -> Records:
-    """Read the records of tables and dates in five queries, however many they are; None is what has no date."""
+    """Read the records of tables and dates in five queries, however many they are; None is what has no date.
+
+    What was merged into a table that the lake no longer has, or into another lake, is not counted.
+    """
     stores.quality.ensure()
     raw_table = mapping.config.source.raw_table
     stores.raw.ensure(raw_table)
@@ -76,6 +81,7 @@ def read_records(
         "tables": list(tables),
         "dates": days,
         "undated": None in dates,
+        "sinks": ["postgres", *_sinks_of(lake, tables)],
     }
     with stores.postgres.transaction() as connection:
         for table, day, sink, rows in connection.execute(_ROWS, values):
@@ -93,9 +99,17 @@ def read_records(
     return records
 
 
+def _sinks_of(lake: str, tables: Sequence[str]) -> Iterator[str]:
+    for name in tables:
+        with opened(lake, name) as table:
+            if table is not None:
+                yield sink_id(table)
+
+
 _ROWS = """
 SELECT table_name, partition_date, split_part(sink, ':', 1), sum(rows) FROM quality.merge_state
-WHERE table_name = ANY(%(tables)s) AND (partition_date = ANY(%(dates)s) OR %(undated)s AND partition_date IS NULL)
+WHERE sink = ANY(%(sinks)s) AND table_name = ANY(%(tables)s)
+  AND (partition_date = ANY(%(dates)s) OR %(undated)s AND partition_date IS NULL)
 GROUP BY 1, 2, 3
 """
 

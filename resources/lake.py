@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 import pyarrow as pa
@@ -66,14 +67,22 @@ def sink_id(table: DeltaTable) -> str:
     return f"delta:{table.metadata().id}"
 
 
+_ANEW = (
+    "bring it back from a backup, or move the folder of the table away and run `mlb materialize`: it is written anew"
+)
+
+
 def lake_error(place: str, error: Exception) -> LakeError:
     """Say in one line what went wrong where, and what to do."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()).split(" 0: <unknown>")[0] or type(error).__name__  # no stack of the library's
     for sign, advice in (
         ("Permission denied", "is not writable: give this user write permission, or set MLB_LAKE_URL to another place"),
         ("Read-only file system", "is read-only: set MLB_LAKE_URL to a place that can be written"),
         ("No space left on device", "is on a full disk: free some space, then run it again (nothing is half done)"),
         ("Not a directory", "is no folder: a file is in its way; set MLB_LAKE_URL to another place"),
+        ("No such file", f"lacks a file ({text[-200:]}): {_ANEW}"),
+        ("No files found", f"lacks a file ({text[:200]}): {_ANEW}"),
+        ("Kernel error", f"has a log that cannot be read ({text[:200]}): {_ANEW}"),
     ):
         if sign in text:
             return LakeError(f"Delta table {place} {advice}")
@@ -108,6 +117,14 @@ def duckdb_source(database: duckdb.DuckDBPyConnection, table: DeltaTable) -> str
         return f'"{name}"'
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return f"read_parquet([{listed}], union_by_name = true)"
+
+
+def missing_files(table: DeltaTable) -> list[str]:
+    """Return which of a local table's current data files are not there; of an object store none are looked for."""
+    if is_remote(table.table_uri):
+        return []
+    paths = [urlsplit(file).path if file.startswith("file://") else file for file in table.file_uris()]
+    return [path for path in paths if not Path(path).is_file() and not Path(unquote(path)).is_file()]
 
 
 def file_list(table: DeltaTable) -> list[str]:

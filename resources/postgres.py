@@ -167,7 +167,8 @@ class Postgres:
         if "starting up" in text or "shutting down" in text or "recovery mode" in text:
             return f"PostgreSQL at {self.place} is starting or stopping: try again in a moment"
         return (
-            f"PostgreSQL at {self.place} does not answer: start it, or unset MLB_DATABASE_URL to use the embedded one"
+            f"PostgreSQL at {self.place} does not answer: start it (the embedded one starts with the next command), or "
+            "unset MLB_DATABASE_URL to use the embedded one"
         )
 
     def _checkout(self) -> Connection:

@@ -92,7 +92,7 @@ class ReportWriter:
         """
         begun = time.perf_counter()
         until = begun + max(LEAST, SHARE * (begun - self.started))
-        records = read_records(self.stores, self.mapping, tables, days)
+        records = read_records(self.stores, self.lake, self.mapping, tables, days)
         made = left = 0
         reason = f"{len(days)} dates of {len(tables)} tables were too much for the time a run gives them"
         for day in sorted(days, key=lambda d: d or date.min, reverse=True):
@@ -133,7 +133,7 @@ class ReportWriter:
         """Write reports that are missing, giving each page that was made; raise PlatformError where one cannot be."""
         for day, asked in groupby(missing, key=lambda m: m[1]):
             tables = [table for table, _ in asked]
-            records = read_records(self.stores, self.mapping, tables, [day])
+            records = read_records(self.stores, self.lake, self.mapping, tables, [day])
             for table in tables:
                 if not self._write(self.mapping.by_name[table], day, records.get((table, day)) or DateRecord()):
                     raise PlatformError(str(self.problem))

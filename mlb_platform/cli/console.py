@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 WIDE = 200
 """Columns of text that goes to a file or a pipe."""
+READABLE = 16
+"""Characters of text that a column is given at least, where it has as many."""
 
 
 def stdout() -> Console:
@@ -34,7 +36,7 @@ def _console(file: Any) -> Console:
     from rich.console import Console
 
     width = None if file.isatty() else int(os.environ.get("COLUMNS") or WIDE)
-    return Console(file=file, width=width, highlight=False, soft_wrap=False)
+    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 
 def say(text: str = "", style: str | None = None) -> None:
@@ -57,6 +59,28 @@ def grid(*columns: str, right: Sequence[str] = (), dense: bool = False) -> Table
         numeric = name in right
         table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     return table
+
+
+def show_table(table: Table) -> None:
+    """Print a table on stdout: side by side where whole numbers and readable text fit, else record by record."""
+    console = stdout()
+    gap = 2 * len(table.columns)
+    needed = 0
+    for column in table.columns:
+        found = [console.measure(cell).maximum for cell in (column.header, *column.cells)]
+        column.min_width = max(found) if column.no_wrap else min(max(found), READABLE)
+        needed += column.min_width
+    if needed + gap <= console.width or not table.row_count:
+        console.print(table)
+        return
+    for number, cells in enumerate(zip(*(column.cells for column in table.columns), strict=True), 1):
+        record = grid("", "", dense=True)
+        record.show_header = False
+        record.columns[0].no_wrap = True
+        for column, cell in zip(table.columns, cells, strict=True):
+            record.add_row(column.header, cell)
+        console.print(f"record {number}", style="dim")
+        console.print(record)
 
 
 class Progress:

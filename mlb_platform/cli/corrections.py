@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli.console import grid, many, note, quiet_java, say, stdout
+from mlb_platform.cli.console import grid, many, note, quiet_java, say, show_table
 from mlb_platform.cli.context import check_range, day, platform
 from mlb_platform.cli.materialize import check_tables
 
@@ -122,7 +122,7 @@ def _print_rows(rows: Sequence[Correction], limit: int) -> int:
             f"{when:%Y-%m-%d %H:%M:%S}Z", name, escape(key), column or "(whole row)", escape(old), escape(new), change,
             raw,
         )  # fmt: skip
-    stdout().print(table)
+    show_table(table)
     return shown
 
 
@@ -134,7 +134,7 @@ def _print_summary(daily: Sequence[CorrectionsOfDay]) -> None:
             str(d.captured_on), d.table_name, d.column_name or "(row)", d.change, f"{d.corrections:,}", f"{d.rows:,}",
             f"{d.games:,}",
         )  # fmt: skip
-    stdout().print(table)
+    show_table(table)
 
 
 def _short(value: Any) -> str:

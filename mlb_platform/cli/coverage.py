@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import grid, many, note, say, stdout
+from mlb_platform.cli.console import grid, many, note, say, show_table
 from mlb_platform.cli.context import check_range, day, mapping_of, platform
 from mlb_platform.cli.drift import drift
 
@@ -160,7 +160,7 @@ def _list(table: object, count: int, rows: int | None) -> None:
     """Print a table unless it is empty, and how many lines were left out."""
     if not count:
         return
-    stdout().print(table)
+    show_table(table)
     if rows is not None and count > rows:
         say(f"… and {count - rows:,} more (--rows 0 shows all)", "dim")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import Progress, grid, many, say, stdout
+from mlb_platform.cli.console import Progress, grid, many, say, show_table
 from mlb_platform.cli.context import check_range, day, mapping_of, platform
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _show(
         )
         for s in seasons:
             by_season.add_row(s.season, f"{s.documents:,}", f"{s.leaf_paths:,}", str(len(s.came)), str(len(s.went)))
-        stdout().print(by_season)
+        show_table(by_season)
         labels = [s.season for s in seasons]
         apart = [f for f in fills if f.spread >= APART]
         table = grid("mapped path filled differently by season", *labels, right=labels)
@@ -145,6 +145,6 @@ def _show(
 
 
 def _print(table: object, count: int, rows: int | None) -> None:
-    stdout().print(table)
+    show_table(table)
     if rows is not None and count > rows:
         say(f"… and {count - rows:,} more (--rows 0 shows all)", "dim")

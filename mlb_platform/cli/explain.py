@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.console import grid, many, say, show_table
 from mlb_platform.cli.context import platform
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _print_columns(p: Passport) -> None:
         cells += [_where(c), _counts([r.verdict for r in c.rules])]
         table.add_row(*map(escape, cells), style="dim" if c.value is None or c.how == "run" else None)
     say()
-    stdout().print(table)
+    show_table(table)
     wrong = [c.name for c in p.columns if c.agrees is False]
     if wrong:
         say(f"worked out anew, these are not as stored: {', '.join(wrong)}", "red")

@@ -123,8 +123,11 @@ def _expected(error: BaseException) -> str | None:
         return _ADVICE[errno.ENOSPC]
     if "JAVA_GATEWAY_EXITED" in text:
         return (
-            "Java ended before Spark started: check `java -version` (17 or 21) and free memory; see HOME/logs/spark.log"
+            "Java ended before Spark started: check MLB_SPARK_MASTER where it is set, `java -version` (17 or 21) and "
+            "free memory; logs/spark.log under MLB_HOME says more"
         )
+    if "No files found that match the pattern" in text:
+        return f"the lake lacks a file ({one_line(text)[:200]}): `mlb doctor` says of which table, and what to do"
     return None
 
 

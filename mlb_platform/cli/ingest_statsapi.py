@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import Progress, grid, many, note, say, stdout
+from mlb_platform.cli.console import Progress, grid, many, note, say, show_table
 from mlb_platform.cli.context import check_range, platform
 from mlb_platform.cli.context import day as day_of_text
 
@@ -129,7 +129,7 @@ def _print(report: IngestionReport, seconds: float) -> None:
         table = grid("endpoint", *(str(o) for o in shown), right=[str(o) for o in shown])
         for name in report.names:
             table.add_row(name, *(str(report.total(o, name) or "") for o in shown))
-        stdout().print(table)
+        show_table(table)
     for problem in report.problems[:SHOWN_PROBLEMS]:
         note(problem.text, "red" if not problem.outcome.good else None)
     if len(report.problems) > SHOWN_PROBLEMS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli.console import Progress, grid, many, note, say, stdout
+from mlb_platform.cli.console import Progress, grid, many, note, say, show_table
 from mlb_platform.cli.context import settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def files(table: Tables = None, as_json: Json = False) -> None:
             name, f"{f.files:,}", f"{f.small:,}", f"{f.rows:,}", f"{f.rows_a_file:,}", f"{f.depth:,}", _mb(f.bytes),
             f"{f.versions:,}", f"{f.log_files:,}", _mb(f.past_bytes),
         )  # fmt: skip
-    stdout().print(shown)
+    show_table(shown)
     every = list(found.values())
     total, most = sum(f.files for f in every), max((f.files for f in every), default=0)
     say(
@@ -99,7 +99,7 @@ def compact(table: Tables = None, as_json: Json = False) -> None:
 
         for done in found.done.values():
             shown.add_row(*row(done), style="yellow" if done.gave_way else None)
-        stdout().print(shown)
+        show_table(shown)
         say(found.summary)
     for line in found.troubles:
         note(line, "yellow")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlb_platform.cli import contracts, coverage, reference
-from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.console import grid, many, say, show_table
 from mlb_platform.cli.context import mapping_of, platform, settings
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def show(
             target = resolved.by_name[name]
             key, columns = ", ".join(target.key), str(len(target.columns))
             overview.add_row(name, key, columns, str(len(target.rules)), target.config.description)
-        stdout().print(overview)
+        show_table(overview)
         for target in resolved.targets:
             for r in target.relationships:
                 provided = "" if r.to_table in resolved.by_name else " (no mapping provides it yet)"
@@ -193,4 +193,4 @@ def show(
         other = f and (f.source_field or f.expression or (f.constant is not None and repr(f.constant)))
         name = c.name + (" (key)" if c.name in resolved.by_name[table].key else "")
         columns_of.add_row(name, str(c.type), "\n".join(found) or str(other or c.origin), c.description)
-    stdout().print(columns_of)
+    show_table(columns_of)

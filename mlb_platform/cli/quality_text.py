@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.console import grid, many, say, show_table
 
 if TYPE_CHECKING:
     from mlb_platform.quality.profile import ColumnProfile, DataProfile
@@ -35,7 +35,7 @@ def print_profile(found: DataProfile) -> None:
             _cut(number(c.max)), "" if is_id(c.name) else number(c.mean), _frequent(c),
         ]  # fmt: skip
         table.add_row(*[escape(cell) for cell in cells])
-    stdout().print(table)
+    show_table(table)
     say(f"{many(len(found.columns), 'column')}, {percent(found.completeness)} % of the cells have a value", "dim")
 
 
@@ -62,7 +62,7 @@ def print_validation(found: ValidationResult) -> None:
         name = f"{r.rule} (skipped: {r.skipped})" if r.skipped else r.rule
         cells = [mark, name, r.kind, r.severity, f"{r.checked:,}", f"{r.failed:,}"]
         table.add_row(*[escape(cell) for cell in cells], style=style)
-    stdout().print(table)
+    show_table(table)
     for r in found.failed():
         say(f"{r.rule}: {r.failed:,} of {r.checked:,} rows, such as")
         for row in r.samples:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.console import grid, many, say, show_table
 from mlb_platform.cli.context import mapping_of, platform
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def list_held(
         if several:
             entity, day = several[0] + (f" and {len(several) - 1} more" if len(several) > 1 else ""), ""
         table.add_row(str(raw_id), raw_table, entity, day, when, rules, freed)
-    stdout().print(table)
+    show_table(table)
     say(f"{many(len(by_row), 'capture')}; look at one with: mlb quarantine show RAW_ID")
 
 

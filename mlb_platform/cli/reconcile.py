@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli.console import grid, many, say, stdout
+from mlb_platform.cli.console import grid, many, say, show_table
 from mlb_platform.cli.context import check_range, day, platform
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _print(found: Reconciled, measures: bool) -> None:
     games = {c.game.game_pk for c in found.compared}
     sums = (f"{sum(row[n] for row in rows):,}" for n in numbers[1:])
     table.add_row(many(len(rows), "measure" if measures else "rule"), f"{len(games):,}", *sums, style="bold")
-    stdout().print(table)
+    show_table(table)
     for d in found.unexplained[:SHOWN]:
         say(f"{'✗' if d.blocking else '!'} {d}", "red" if d.blocking else "yellow")
     if len(found.unexplained) > SHOWN:

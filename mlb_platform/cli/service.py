@@ -246,7 +246,8 @@ def _database(s: Settings) -> str:
 
 
 def _lake(s: Settings) -> str:
-    from resources.lake import is_remote, lake_error, lake_tables
+    from resources.lake import is_remote, lake_error, lake_tables, missing_files
+    from resources.lake_handles import opened
 
     if not is_remote(s.lake):
         folder = Path(s.lake.removeprefix("file://")).expanduser().absolute()
@@ -254,7 +255,12 @@ def _lake(s: Settings) -> str:
             _try_to_write(folder)
         except OSError as error:
             raise lake_error(str(folder), error) from error
-    return f"{s.lake} can be used, {many(len(list(lake_tables(s.lake))), 'table')}"
+    names = list(lake_tables(s.lake))
+    for name in names:
+        with opened(s.lake, name) as table:
+            if table is not None and (lost := missing_files(table)):
+                raise lake_error(table.table_uri, FileNotFoundError(f"No such file: {lost[0]}"))
+    return f"{s.lake} can be used, {many(len(names), 'table')}"
 
 
 def _disk(s: Settings) -> str:

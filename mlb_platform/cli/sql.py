@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlb_platform.cli.console import grid, note, say, stdout
+from mlb_platform.cli.console import grid, note, say, show_table
 from mlb_platform.cli.context import instant, platform, settings, time_travel
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     table = grid(*[escape(c) for c in columns], right=[escape(c) for c in numeric])
     for row in rows:
         table.add_row(*["[dim]NULL[/dim]" if v is None else escape(_text(v, "")) for v in row])
-    stdout().print(table)
+    show_table(table)
     say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", "dim")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlb_platform.cli.console import grid, many, note, say, stdout
+from mlb_platform.cli.console import grid, many, note, say, show_table
 from mlb_platform.cli.context import check_range, day, mapping_of, platform
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
         table.add_row(
             str(newest.partition_date or "no date"), plan.entity, str(captures), latest, *cells, f"[red]{held}[/red]"
         )
-    stdout().print(table)
+    show_table(table)
     if len(shown) < len(plans):
         note(
             f"the latest {len(shown)} of {many(len(plans), mapping.noun)} are shown: "
@@ -72,7 +72,7 @@ def _print_mapping(made: Platform, mapping: ResolvedMapping, start: date | None,
     totals = grid("table", *[f"rows in {s}" for s in sinks], right=[f"rows in {s}" for s in sinks])
     for name in tables:
         totals.add_row(name, *[f"{found.rows(s, name):,}" for s in sinks])
-    stdout().print(totals)
+    show_table(totals)
     held_games, waiting = len(found.held), len(found.entities)
     say(
         f"{mapping.name}: {many(found.captures, 'capture')} of {many(len(plans), mapping.noun)} on "

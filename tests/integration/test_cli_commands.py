@@ -244,6 +244,42 @@ def test_doctor_and_mapping_show(mlb: Shell) -> None:
     assert "$.plays[*].runs" in mlb.out
 
 
+@pytest.mark.parametrize("broken", ["a file is gone", "the log is no log"])
+def test_doctor_finds_a_broken_table_and_says_what_brings_it_back(mlb: Shell, broken: str) -> None:
+    """One that lost a data file, and one whose log cannot be read; what is advised works."""
+    mlb.put(0, game(1, [(1, 0, "a")]))
+    assert mlb("materialize", "--mapping", NAME) == 0, mlb.err
+    rows = mlb.count("small.plays", "--lake")
+    assert rows and mlb("doctor") == 0
+    table = mlb.folder / "home" / "lake" / "normalized" / "small" / "plays"
+    if broken == "a file is gone":
+        next(table.rglob("*.parquet")).unlink()
+    else:
+        next((table / "_delta_log").glob("*.json")).write_text("what is this")
+    assert mlb("doctor") == 1
+    told = " ".join(mlb.out.split())
+    assert str(table) in told and "move the folder of the table away and run `mlb materialize`" in told
+    assert mlb("sql", "--lake", "SELECT count(*) FROM small.plays") == 1 and mlb.err.count("\n") == 1
+    table.rename(mlb.folder / "away")
+    assert mlb("materialize", "--mapping", NAME) == 0, mlb.err
+    assert mlb("doctor") == 0 and mlb.count("small.plays", "--lake") == rows
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_table_loses_a_digit_however_narrow_the_terminal(
+    mlb: Shell, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side where that can be read, else record by record; and what looks like an emoji's name is text."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = [f"{10**9 + n} AS number_{n}, 'text {n} :100:' AS text_{n}" for n in range(6)]
+    assert mlb("sql", f"SELECT {', '.join(columns)}") == 0
+    for n in range(6):
+        assert str(10**9 + n) in mlb.out and f"number_{n}" in mlb.out and f"text {n} :100:" in mlb.out
+    assert max(map(len, mlb.out.splitlines())) <= width
+    assert mlb("sql", "SELECT 12 AS a, '12:100:13' AS b") == 0
+    assert "record" not in mlb.out and "12:100:13" in mlb.out
+
+
 def test_db_commands_on_an_external_server(mlb: Shell, database: Postgres) -> None:
     """Its URL and that it answers; starting and stopping it is not ours."""
     assert mlb("db", "url") == 0 and mlb.out.strip() == database.url
