@@ -26,7 +26,7 @@ Values = Sequence[Any]
 _WHOLE = re.compile(r"-?\d{1,18}\Z", re.ASCII)
 _DECIMAL = re.compile(r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _WORD = re.compile(r"(?!true|false|null|NaN|Infinity)[A-Za-z]")
 _PATTERN = {"yyyy": r"(?P<y>\d{4})", "MM": r"(?P<m>\d\d)", "dd": r"(?P<d>\d\d)", "HH": r"(?P<H>\d\d)",
             "mm": r"(?P<M>\d\d)", "ss": r"(?P<S>\d\d)"}  # fmt: skip
@@ -348,6 +348,8 @@ def _rounded(values: Values, kind: pa.DataType, precision: int, scale: int) -> M
             odd.append(row)
         else:
             whole[row] = int(exact.scaleb(scale))
+    if np.abs(whole).max(initial=0) >= 10**precision:  # it has a digit more now that it is rounded
+        return None
     words = np.empty((len(whole), 2), np.int64)
     words[:, 0], words[:, 1] = whole, whole >> 63
     valid = pa.py_buffer(np.packbits(~absent, bitorder="little"))

@@ -20,7 +20,7 @@ from mlb_platform.mapping.models import (
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, parse_path
 from mlb_platform.mapping.types import SqlType, parse_type
 
-EXTRACTION_VERSION = 2
+EXTRACTION_VERSION = 3
 """Raised when the same mapping gives other rows than before, so that everything is derived anew."""
 
 TECHNICAL: dict[str, tuple[str, str]] = {
