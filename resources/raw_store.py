@@ -275,9 +275,9 @@ class RawStore:
         self.ensure(raw_table)
         identity = self.postgres.identity()
         with self.postgres.transaction() as connection:
-            row = connection.execute(_BEFORE.format(table=table_name(raw_table)), {"age": age}).fetchone()
-        xid, raw_id = row or ("0", 0)
-        return json.dumps({"system_identifier": identity, "xid": xid, "raw_id": raw_id})
+            rows = connection.execute(_SINCE.format(table=table_name(raw_table)), {"age": age}).fetchall()
+        xid, raw_id = min(rows)  # neither a longer transaction nor a row that was dated anew is passed by
+        return json.dumps({"system_identifier": identity, "xid": str(xid), "raw_id": raw_id})
 
     def newest_xid(self, raw_table: str) -> str:
         """Return the number of the transaction of a table's newest row: readers by cursor come to it last."""
@@ -429,10 +429,11 @@ WHERE (ingest_xid, raw_id) > (%(xid)s::xid8, %(raw_id)s)
 ORDER BY ingest_xid, raw_id LIMIT %(limit)s
 """)
 
-_BEFORE = sql.SQL("""
-SELECT ingest_xid::text AS xid, raw_id FROM {table}
-WHERE ingested_at < clock_timestamp() - %(age)s AND ingest_xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY ingest_xid DESC, raw_id DESC LIMIT 1
+_SINCE = sql.SQL("""
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1, 9223372036854775807
+UNION ALL (
+    SELECT ingest_xid::text::bigint, raw_id - 1 FROM {table} WHERE ingested_at >= clock_timestamp() - %(age)s
+    ORDER BY {table}.ingest_xid, raw_id LIMIT 1)
 """)
 
 _AGES = """

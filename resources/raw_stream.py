@@ -41,10 +41,15 @@ class _RawRowReader(SimpleDataSourceStreamReader):
     def readBetweenOffsets(self, start: Offset, end: Offset) -> Iterator[tuple[Any, ...]]:  # noqa: N802
         if start == end:
             return iter(())
-        last = json.loads(end["cursor"])["raw_id"]
-        rows, _ = self._store.rows_after(self._table, start["cursor"] or None, self._limit)
-        cut = next((i for i, row in enumerate(rows) if row.raw_id == last), len(rows) - 1)
-        return iter(self._cells(rows[: cut + 1]))
+        told, cursor = json.loads(end["cursor"]), start["cursor"] or None
+        last = (int(told["xid"]), told["raw_id"])
+        found: list[RawRow] = []
+        while True:  # the batch may have been planned with another limit
+            rows, cursor = self._store.rows_after(self._table, cursor, self._limit)
+            within = [row for row in rows if (row.ingest_xid, row.raw_id) <= last]
+            found += within
+            if not rows or len(within) < len(rows):
+                return iter(self._cells(found))
 
     def _cells(self, rows: list[RawRow]) -> list[tuple[Any, ...]]:
         found = ((r, self._payload(r.raw_id)) for r in rows)

@@ -179,7 +179,31 @@ def test_the_cursor_follows_numbers_of_transactions_not_their_digits(
             break
         seen += [r.entity_key for r in rows]
     assert seen == keys
-    assert json.loads(store.cursor_since(TABLE, timedelta(0)))["xid"] == "101"
+    assert store.rows_after(TABLE, store.cursor_since(TABLE, timedelta(0)), 10)[0] == []
+
+
+def test_what_was_stored_lately_comes_after_a_cursor_whoever_was_slow(store: RawStore, database: Postgres) -> None:
+    """An hour is "lately": a transaction that began long before one that is old now, a row that got its date since."""
+    insert = (
+        f"INSERT INTO {TABLE} (entity_key, endpoint, method, captured_at, content_hash, data, ingested_at) "
+        "VALUES (%s, 'game', 'live_game_v1', now(), 'x', '{}', now() - %s::interval)"
+    )
+    store.ensure(TABLE)
+    with psycopg.connect(database.url) as slow, psycopg.connect(database.url) as quick, database.connect() as third:
+        slow.execute(insert, ["slow, long ago", "9 hours"])
+        quick.execute(insert, ["old", "8 hours"])
+        quick.commit()
+        third.execute(insert, ["of a transaction that is open", "1 minute"])
+        cursor = store.cursor_since(TABLE, timedelta(hours=1))
+        slow.execute(insert, ["slow, lately", "1 minute"])
+        slow.commit()
+        with database.transaction() as connection:  # as dating a row does
+            connection.execute(
+                f"UPDATE {TABLE} SET ingest_xid = pg_current_xact_id() WHERE entity_key = 'old'".encode()
+            )
+    for since in (cursor, store.cursor_since(TABLE, timedelta(hours=1))):
+        found = {r.entity_key for r in store.rows_after(TABLE, since, 100)[0]}
+        assert found >= {"slow, lately", "of a transaction that is open"}
 
 
 def test_the_cursor_under_many_writers(store: RawStore, database: Postgres) -> None:
