@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from mlb_platform.extraction.collect import RAW_ID
+from mlb_platform.extraction.values import spark_name
 from mlb_platform.mapping.resolve import Column, ResolvedTarget
+from mlb_platform.mapping.sql import columns_of, rename_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ROW = "_row"
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,15 @@ class Offer:
     order: int
 
 
-def fold(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer]) -> pa.Table:
+def fold(
+    rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer], spark: Callable[[], SparkSession]
+) -> pa.Table:
     """Return one row a key of the entities in `offers`, made of the rows of their captures.
 
     `rows` are those of captures, by `_raw_id`; one of an entity that is not offered is left out. A column takes the
-    newest value that is not NULL, one with `cleared_by` the newest value of a capture that has either column. The
-    technical columns and `_raw_id` are those of the newest capture that has the row.
+    newest value that is not NULL, one with `cleared_by` the newest value of a capture that has either column; one that
+    is computed from others is computed again from what they have come to, unless it is of the key. The technical
+    columns and `_raw_id` are those of the newest capture that has the row.
     """
     cells = [f'r."{name}"' for name in target.key]
     for name in rows.column_names:
@@ -34,7 +45,29 @@ def fold(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer]) -> pa.
             cells.append(f'{_newest(name, target.by_name.get(name))} AS "{name}"')
     key = ", ".join(f'r."{name}"' for name in target.key)
     found = _of_offered(rows, target, offers, f"SELECT {', '.join(cells)} FROM {{}} GROUP BY {key} ORDER BY {key}")
-    return found.select(rows.column_names).cast(rows.schema)
+    folded = found.select(rows.column_names).cast(rows.schema)
+    return _computed_again(folded, target, spark) if 0 < folded.num_rows < rows.num_rows else folded
+
+
+def _computed_again(rows: pa.Table, target: ResolvedTarget, spark: Callable[[], SparkSession]) -> pa.Table:
+    """Return folded rows in which columns computed from others are of the values now beside them."""
+    computed = [c for c in target.columns if c.origin == "expression" and c.name not in target.key]
+    if not computed:
+        return rows
+    texts = [str(c.field.expression) for c in computed if c.field is not None]
+    used = {name for text in texts for name in columns_of(text)}
+    given = rows.select([name for name in rows.column_names if name in used])
+    given = given.append_column(_ROW, pa.array(range(rows.num_rows), pa.int64()))
+    quoted = {name: f"`{name}`" for name in used}
+    cells = [
+        f"try_cast({rename_columns(text, quoted)} AS {spark_name(c.type)}) AS `{c.name}`"
+        for c, text in zip(computed, texts, strict=True)
+    ]
+    found = spark().createDataFrame(given).selectExpr(_ROW, *cells).toArrow().sort_by(_ROW)
+    for c in computed:
+        field = rows.schema.field(c.name)
+        rows = rows.set_column(rows.column_names.index(c.name), field, found.column(c.name).cast(field.type))
+    return rows
 
 
 def unfilled(rows: pa.Table, target: ResolvedTarget, offers: Sequence[Offer], column: str) -> set[tuple[int, str]]:

@@ -233,7 +233,7 @@ class Work:
         for spec in self.specs:
             rows, target = self._computed(spec.table), self.mapping.by_name[spec.table]
             if rows is not None:
-                folded[spec.table] = fold(rows, target, offers)
+                folded[spec.table] = fold(rows, target, offers, self.stores.spark)
                 found = standing_failures((f for f in self._casts if f.table == spec.table), rows, target, offers)
                 failures += [self._failure(f, str(f.scope), dates[str(f.scope)]) for f in found]
         if folded:

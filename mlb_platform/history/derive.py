@@ -87,7 +87,7 @@ class Derived:
         parts = [p.filter(pc.is_in(p.column(RAW_ID), value_set=wanted)) for p in self._rows[table]]
         rows = pa.concat_tables(parts)
         if self.mapping.per_element:
-            rows = fold(rows, self.mapping.by_name[table], offers)
+            rows = fold(rows, self.mapping.by_name[table], offers, self.stores.spark)
         versions = [
             ScopeVersion(p.entity, c.observed_at, p.content_hash, c.raw_id, c.partition_date)
             for p in plans

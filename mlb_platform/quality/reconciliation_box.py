@@ -37,6 +37,8 @@ def players(table: str, fact: str, measures: Sequence[str]) -> str:
     expected = f"""SELECT game_pk, side, player_id, measure, sum(n) AS n FROM {fact}
                    WHERE measure IN {choice(measures)} GROUP BY 1, 2, 3, 4"""
     uncounted = f"SELECT game_pk, measure FROM uncounted WHERE fact = {quoted(fact)}"
+    if fact == "pitched":
+        uncounted += f" UNION ALL {_without_at_bats(table)}"
     keys, subject = "game_pk, side, player_id", "side || ' player ' || player_id"
     return statement(FACTS, _compared(actual, expected, keys, subject, sorted(OPTIONAL), uncounted))
 
@@ -61,7 +63,8 @@ def teams(table: str) -> str:
         for group, fact, measures in GROUPS
     )
     optional = [f"{group}_{m}" for group, _, _ in GROUPS for m in sorted(OPTIONAL)]
-    uncounted = "SELECT game_pk, 'fielding_' || measure AS measure FROM uncounted WHERE fact = 'fielded'"
+    uncounted = f"""SELECT game_pk, 'fielding_' || measure AS measure FROM uncounted WHERE fact = 'fielded'
+                    UNION ALL {_without_at_bats(table, "pitching_")}"""
     return statement(FACTS, _compared(actual, expected, "game_pk, side", "side", optional, uncounted))
 
 
@@ -71,12 +74,21 @@ def team_measures(measures: Collection[str]) -> frozenset[str]:
 
 
 def _column(measure: str, fact: str, prefix: str = "") -> str:
-    """Return where a table has a measure: older responses leave some to be added up, or name them otherwise."""
-    if measure == "plate_appearances":
-        return f"coalesce({prefix}{measure}, {' + '.join(f'coalesce({prefix}{part}, 0)' for part in _PARTS)})"
+    """Return where a table has a measure: older responses leave some to be added up, or name them otherwise.
+
+    Plate appearances of teams are not added up: totals without them leave out sacrifice flies too.
+    """
+    if measure == "plate_appearances" and not prefix:
+        return f"coalesce({measure}, {' + '.join(f'coalesce({part}, 0)' for part in _PARTS)})"
     if measure == "hit_by_pitch" and fact == "pitched":
         return f"coalesce({prefix}hit_by_pitch, {prefix}hit_batsmen)"
     return f"{prefix}{measure}"
+
+
+def _without_at_bats(table: str, prefix: str = "") -> str:
+    """Return the games whose pitchers have no at bat, however many batters they faced: older responses count none."""
+    return f"""SELECT game_pk, '{prefix}at_bats' AS measure FROM {table} WHERE {OF_GAMES} GROUP BY 1
+               HAVING max({prefix}at_bats) = 0 AND sum({prefix}batters_faced) > 0"""
 
 
 def _compared(actual: str, expected: str, keys: str, subject: str, optional: Sequence[str], uncounted: str) -> str:

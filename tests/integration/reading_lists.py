@@ -50,8 +50,9 @@ def line_of(game: Json) -> Row:
 
 
 def _date(row: Row, day: str) -> Row:
-    """Add the official date: what is given, else the date of the listing."""
-    return row | {"official_date": row.get("official_date_given", day), "schedule_date": day}
+    """Add the official date: what is given, else the date of the listing, of a postponed game that it is moved to."""
+    known = row.get("rescheduled_date") if row["coded_game_state"] == "D" else day
+    return row | {"official_date": row.get("official_date_given", known), "schedule_date": day}
 
 
 def _listings(doc: Json) -> Iterator[tuple[str, Json]]:
@@ -97,7 +98,7 @@ def _rank(row: Row, day: str) -> int:
     state = {"D": 4, "T": 3, "U": 3}.get(row["coded_game_state"])
     if state is None:
         state = {"Final": 0, "Live": 1}.get(row["abstract_game_state"], 2)
-    return 2 * state + (row["official_date"] != day)
+    return 2 * state + (row.get("official_date_given", day) != day)
 
 
 def postseason(doc: Json) -> dict[str, list[Row]]:

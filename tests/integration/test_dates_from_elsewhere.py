@@ -233,6 +233,41 @@ def test_a_thin_answer_takes_nothing_from_a_full_one(answers: Answers) -> None:
     assert found == [(JULY_12, "F", None, 7, "Field", 4, 1)]
 
 
+def test_a_postponed_listing_that_names_no_day_tells_no_official_date(answers: Answers) -> None:
+    """The day on which it was not played is none; where it says to which it was moved, that is the official date."""
+    moved = listing(9002, "D", rescheduleGameDate="2024-07-14")
+    answers.put(GAMES, 0, schedule(july_12=[listing(9001, "D"), moved, listing(9003)]))
+    answers.run(GAMES, "schedule.games")
+    found = answers.rows("SELECT game_pk, official_date, listing_rank FROM schedule.games ORDER BY 1")
+    assert found == [(9001, None, 8), (9002, JULY_14, 8), (9003, JULY_12, 0)]
+
+
+def test_what_is_computed_is_of_the_values_beside_it(answers: Answers) -> None:
+    """An answer without the official date that an older one gave changes nothing of what is computed with it."""
+    answers.put(GAMES, 0, schedule(july_13=[listing(9001, "D", officialDate="2024-07-12")]))
+    answers.put(GAMES, 1, schedule(july_13=[listing(9001, "F")]))
+    answers.run(GAMES, "schedule.games")
+    computed = "SELECT official_date_given, official_date, coded_game_state, listing_rank FROM schedule.games"
+    assert answers.rows(computed) == [(JULY_12, JULY_12, "F", 1)]
+
+
+def test_a_save_that_was_taken_back_is_gone(answers: Answers) -> None:
+    """Beside a winner, no save means none; an answer without decisions takes nothing back."""
+
+    def decided(**pitchers: int) -> dict[str, Any]:
+        told = {of: {"id": person, "fullName": of} for of, person in pitchers.items()}
+        return schedule(july_12=[listing(9001, decisions=told)])
+
+    saves = "SELECT winning_pitcher_id, save_pitcher_id, save_pitcher_name FROM schedule.games"
+    answers.put(GAMES, 0, decided(winner=1, loser=2, save=3))
+    answers.put(GAMES, 1, schedule(july_12=[listing(9001)]))
+    answers.run(GAMES, "schedule.games")
+    assert answers.rows(saves) == [(1, 3, "save")]
+    answers.put(GAMES, 2, decided(winner=1, loser=2))
+    answers.run(GAMES, "schedule.games")
+    assert answers.rows(saves) == [(1, None, None)]
+
+
 def test_a_suspended_game_is_listed_twice_and_current_once(answers: Answers) -> None:
     """What is to come goes before what is suspended, what is over before both, and of two the official date."""
     answers.put(

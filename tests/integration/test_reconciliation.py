@@ -331,6 +331,26 @@ def test_a_game_that_was_called_may_end_in_the_middle_of_an_inning(simulated: Pl
     assert ["half_innings.three_outs" in found for found in halves] == [True, False]
 
 
+def test_what_older_responses_do_not_count_is_not_compared(simulated: Platform) -> None:
+    """As in 2018: no at bats of pitchers, and team totals without plate appearances, whose parts do not add up.
+
+    One pitcher's line of 0 is a finding all the same, and so are at bats that are missing."""
+    none = [
+        one("game.live_game_player_pitching", "at_bats = 0"),
+        one("game.boxscore_pitching", "at_bats = 0"),
+        one("game.live_game_team_totals", "pitching_at_bats = 0, batting_plate_appearances = NULL, "
+            "batting_sac_flies = 9"),
+        one("game.boxscore_teams",
+            "pitching_at_bats = 0, batting_plate_appearances = NULL, batting_sac_flies = 9"),
+    ]  # fmt: skip
+    assert (found := differences_after(simulated, none)).differences == [], listing(found)
+    (pitcher,) = row(simulated, f"SELECT {PITCHER}")
+    some = [one("game.live_game_player_pitching", "at_bats = 0", f"player_id = {pitcher}")]
+    missing = [one("game.live_game_player_pitching", "at_bats = NULL")]
+    for changes in (some, missing):
+        assert {d.rule for d in differences_after(simulated, changes).differences} == {"pitching.at_bats"}
+
+
 @pytest.fixture
 def instance(simulated: Platform) -> Iterator[dg.DagsterInstance]:
     """The platform's Dagster instance."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from helpers import Bench, fresh_database, mapping_of
 from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.extract import Extracted
+from mlb_platform.platform import Platform
 from mlb_platform.quality.findings import SAMPLES, Finding
+from mlb_platform.settings import Settings
 from resources.postgres import Postgres
 
 MAPPING = """
@@ -135,3 +138,31 @@ def test_a_bound_on_an_inherited_column_is_judged(extracted: Extracted) -> None:
     """A range of dates; the other captures of the job are not concerned."""
     assert {r: f.failed for r, f in found(extracted, len(CASES) + 1).items()} == {"era": 1}
     assert sum(f.rule == "era" for f in extracted.findings) == 1
+
+
+def pitched(innings: str, outs: int, **more: int) -> dict[str, Any]:
+    """Return the statistics of a pitcher."""
+    return {"inningsPitched": innings, "outs": outs, **more}
+
+
+@pytest.mark.parametrize("innings", ["5", "5.0", "4.2"])
+@pytest.mark.parametrize("right", [True, False])
+def test_innings_of_the_shipped_mappings_are_read_with_and_without_a_point(
+    postgres: Postgres, spark: SparkSession, tmp_path: Path, innings: str, right: bool
+) -> None:
+    """The outs of a box score's lines and totals, and of a person's statistics; at bats of 0 are none that count."""
+    outs = {"5": 15, "5.0": 15, "4.2": 14}[innings] + (not right)
+    line = {"person": {"id": 7}, "stats": {"pitching": pitched(innings, outs, hits=3, homeRuns=1, atBats=0)}}
+    side = {"team": {"id": 109}, "players": {"ID7": line}, "teamStats": {"pitching": pitched(innings, outs)}}
+    box = {"id": 1, "teams": {"home": side, "away": side}, "officials": []}
+    season = {"season": "2024", "stat": pitched(innings, outs)}
+    of_kind = {"type": {"displayName": "season"}, "group": {"displayName": "pitching"}, "splits": [season]}
+    person = {"id": 7, "people": [{"id": 7, "fullName": "Pat Arm", "stats": [of_kind]}]}
+    registry = Platform(Settings(home=tmp_path)).registry
+    broken: set[str] = set()
+    with fresh_database(postgres) as database:
+        for name, document in (("game/boxscore", box), ("person/person", person)):
+            bench = Bench(database, tmp_path / "lake", spark, registry.get(name))
+            broken |= {f.rule for f in bench.extract([document]).findings}
+    named = {"outs_match_innings", "pitching_outs_are_innings", "outs_are_innings", "hits_within_at_bats"}
+    assert broken & named == (set() if right else named - {"hits_within_at_bats"})

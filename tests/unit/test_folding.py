@@ -11,6 +11,7 @@ from folding_model import PARTS, Answer, Thing, answers, folded
 from helpers import START, mapping_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from mlb_platform.extraction.collect import RAW_ID
 from mlb_platform.extraction.folding import Offer, fold
@@ -24,6 +25,11 @@ SCHEMA = pa.schema(
         ("reason", pa.string()), ("source_captured_at", pa.timestamp("us", tz="UTC")),
     ]
 )  # fmt: skip
+
+
+def no_spark() -> SparkSession:
+    """Nothing is computed from other columns here."""
+    raise AssertionError("Spark is not needed")
 
 
 def rows_of(listed: list[tuple[int, Answer]]) -> list[dict[str, Any]]:
@@ -57,7 +63,7 @@ def test_order_and_repetition_do_not_matter(by_age: list[Answer], random: Any) -
     for _ in range(2):
         random.shuffle(rows)
         random.shuffle(offers)
-        found = fold(pa.Table.from_pylist(rows, SCHEMA), TARGET, offers)
+        found = fold(pa.Table.from_pylist(rows, SCHEMA), TARGET, offers, no_spark)
         assert found.schema == SCHEMA
         assert told(found) == folded(by_age, 100)[0]
         newest = {t.number + 100: i for i, answer in listed for t in answer.things}
@@ -71,7 +77,7 @@ def test_what_is_not_offered_does_not_count(by_age: list[Answer], left_out: int)
     """A capture that was held back has no say, though its rows are there."""
     listed = list(enumerate(by_age))
     kept = [pair for pair in listed if pair[0] != left_out]
-    found = fold(pa.Table.from_pylist(rows_of(listed), SCHEMA), TARGET, offers_of(kept))
+    found = fold(pa.Table.from_pylist(rows_of(listed), SCHEMA), TARGET, offers_of(kept), no_spark)
     assert told(found) == folded([answer for _, answer in kept], 100)[0]
 
 
@@ -93,7 +99,7 @@ def test_of_captures_that_tell_the_same_the_newest_tells_it_all(by_age: list[Ans
     """The rows, and the capture each is dated by, are those of all captures, though each content is read once."""
     plans = plans_of(by_age, set())
     offers = [Offer(r.raw_id, p.entity, r.raw_id) for p in plans.values() for r in p.offered]
-    found = fold(pa.Table.from_pylist(rows_of(list(enumerate(by_age))), SCHEMA), TARGET, offers)
+    found = fold(pa.Table.from_pylist(rows_of(list(enumerate(by_age))), SCHEMA), TARGET, offers, no_spark)
     assert told(found) == folded(by_age, 100)[0]
     newest = {t.number + 100: i for i, answer in enumerate(by_age) for t in answer.things}
     assert {r["thing_id"]: r[RAW_ID] for r in found.to_pylist()} == newest
@@ -137,7 +143,7 @@ def test_a_smaller_answer_clears_only_what_its_words_clear() -> None:
         ([over, full], (100, "a", "b", "c")),
     ):
         pairs = list(enumerate(listed))
-        assert told(fold(pa.Table.from_pylist(rows_of(pairs), SCHEMA), TARGET, offers_of(pairs))) == [wanted]
+        assert told(fold(pa.Table.from_pylist(rows_of(pairs), SCHEMA), TARGET, offers_of(pairs), no_spark)) == [wanted]
 
 
 def thing(number: int, label: str | None, state: str | None, reason: str | None) -> Thing:
