@@ -96,12 +96,12 @@ def _ended_at(raw: RawStore, raw_table: str, rows: Sequence[RawRow]) -> datetime
 
     Reads few of them: each is a megabyte, and of a game followed live there are hundreds.
     """
-    if not _is_final(raw, raw_table, rows[-1]):
+    if _state(raw, raw_table, rows[-1]) is not GameState.FINAL:
         return None
     low, high = 0, len(rows) - 1
     while low < high:
         middle = (low + high) // 2
-        if _is_final(raw, raw_table, rows[middle]):
+        if _state(raw, raw_table, rows[middle]) is GameState.FINAL:
             high = middle
         else:
             low = middle + 1
@@ -110,16 +110,19 @@ def _ended_at(raw: RawStore, raw_table: str, rows: Sequence[RawRow]) -> datetime
     if day is None:
         return first.captured_at
     latest = datetime.combine(day, time(), UTC) + _DAY_ENDS
-    if high and rows[high - 1].observed_at > latest:
+    before = rows[high - 1] if high else None
+    if before is not None and (
+        before.observed_at > latest or _state(raw, raw_table, before) is GameState.SUSPENDED  # resumed on another date
+    ):
         return first.captured_at
     return min(first.captured_at, latest)
 
 
-def _is_final(raw: RawStore, raw_table: str, row: RawRow) -> bool:
+def _state(raw: RawStore, raw_table: str, row: RawRow) -> GameState | None:
     query = sql.SQL("SELECT data#>'{{gameData,status}}' FROM {} WHERE raw_id = %s").format(table_name(raw_table))
     with raw.postgres.transaction() as connection:
         found = connection.execute(query, [row.raw_id]).fetchone()
-    return found is not None and game_state(found[0]) is GameState.FINAL
+    return None if found is None else game_state(found[0])
 
 
 @dataclass

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import orjson
 import pytest
 
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.recapture import CHANGES_JOB, GAMES_TAG, RECAPTURE_JOB
 from mlb_platform.definitions import build_definitions
 from mlb_platform.ingestion.game_changes import NAME, OVERLAP, changed_games, read_changes
+from mlb_platform.ingestion.gate import Request, admit, gate_specs
 from mlb_platform.ingestion.recaptures import GIVEN_UP_AFTER, OFFSETS, RefetchFailed, due_games, refetch, refetched
 from mlb_platform.ingestion.statsapi.client import Fetched, StatsApi
 from mlb_platform.ingestion.statsapi.endpoints import ApiRequest
@@ -28,6 +30,7 @@ from mlb_platform.simulator.api.options import ServeOptions
 from mlb_platform.simulator.api.serve import Serving, serving
 from mlb_platform.simulator.api.world import World
 from resources.postgres import Postgres
+from resources.raw_store import RawCapture
 from resources.watermarks import Watermarks
 
 FEED = "game.live_game_v1"
@@ -302,3 +305,27 @@ def test_changes_of_another_shape_are_no_look(answer: dict[str, object]) -> None
 
     with pytest.raises(UnusableAnswer, match="nothing of this answer is used"):
         changed_games(Odd([]), JULY_1)  # type: ignore[arg-type]
+
+
+def test_a_game_that_was_resumed_months_later_is_fetched_again_after_its_real_end(
+    database: Postgres, tmp_path: Path
+) -> None:
+    """Its last answer before that was of the night on which it was suspended, of its official date."""
+    platform = Platform(Settings(home=tmp_path, database_url=database.url))
+    spec = gate_specs(platform.registry.mappings)["game/live_game_v1"]
+    ended = datetime(2024, 8, 26, 22, tzinfo=UTC)
+    states = {
+        datetime(2024, 6, 27, 4, tzinfo=UTC): ("Live", "U", "Suspended: Rain"),
+        ended: ("Final", "F", "Final"),
+    }
+    for at, (abstract, coded, detailed) in states.items():
+        status = {"abstractGameState": abstract, "codedGameState": coded, "detailedState": detailed}
+        told = {"status": status, "datetime": {"officialDate": "2024-06-26"}}
+        feed = {"gamePk": 9001, "gameData": told, "liveData": {"plays": {"allPlays": []}}}
+        capture = admit(orjson.dumps(feed), Request("a test", at), spec)
+        assert isinstance(capture, RawCapture)
+        platform.raw.insert(spec.raw_table, capture)
+    assert due_games(platform.raw, spec.raw_table, ended + timedelta(minutes=59)) == []
+    for offset in OFFSETS:
+        (due,) = due_games(platform.raw, spec.raw_table, ended + offset + timedelta(minutes=1))
+        assert (due.game_pk, due.ended_at, due.due_at) == ("9001", ended, ended + offset)
