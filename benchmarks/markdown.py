@@ -8,8 +8,8 @@ from typing import Any
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _PARTS = ("read and parse", "tables", "compute", "walk", "postgres", "delta", "merge", "other")
 _ABOUT = {
-    "season": "All games into empty tables; the usual Spark jobs run with parts of it: two are scaled by the line through "
-    "both, one is not scaled.",
+    "season": "All games into empty tables; the usual Spark jobs run with parts of it: two are scaled by the line "
+    "through both, one is not scaled.",
     "date": "Fifteen games with a warm session: into empty tables, and after a newer capture of every game.",
     "cold": "`mlb materialize` in a fresh process, and the same step by step in another.",
     "unchanged": "Dates whose captures have not changed, brought up again: by the command, which finds nothing to do, "
