@@ -54,15 +54,15 @@ def _computed_again(rows: pa.Table, target: ResolvedTarget, spark: Callable[[], 
     computed = [c for c in target.columns if c.origin == "expression" and c.name not in target.key]
     if not computed:
         return rows
-    texts = [str(c.field.expression) for c in computed if c.field is not None]
-    used = {name for text in texts for name in columns_of(text)}
+    names = {name: f"`{name}`" for name in target.by_name}
+    used: set[str] = set()
+    for c in computed:  # one may be computed from another
+        text = str(c.field.expression if c.field is not None else "NULL")
+        used.update(columns_of(text))
+        names[c.name] = f"try_cast({rename_columns(text, names)} AS {spark_name(c.type)})"
     given = rows.select([name for name in rows.column_names if name in used])
     given = given.append_column(_ROW, pa.array(range(rows.num_rows), pa.int64()))
-    quoted = {name: f"`{name}`" for name in used}
-    cells = [
-        f"try_cast({rename_columns(text, quoted)} AS {spark_name(c.type)}) AS `{c.name}`"
-        for c, text in zip(computed, texts, strict=True)
-    ]
+    cells = [f"{names[c.name]} AS `{c.name}`" for c in computed]
     found = spark().createDataFrame(given).selectExpr(_ROW, *cells).toArrow().sort_by(_ROW)
     for c in computed:
         field = rows.schema.field(c.name)

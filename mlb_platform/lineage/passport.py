@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlb_platform.extraction.plan import held_ids, plan_entities, raw_rows
@@ -13,6 +13,7 @@ from mlb_platform.extraction.stores import Stores
 from mlb_platform.lineage.captures import Capture, Captures, PartOf, Told
 from mlb_platform.lineage.columns import ColumnPassport, describe
 from mlb_platform.lineage.origins import Found, RowFinder, winner
+from mlb_platform.lineage.rows import Evaluator
 from mlb_platform.lineage.stored import (
     AskedWrongly,
     DeltaVersions,
@@ -25,7 +26,7 @@ from mlb_platform.lineage.stored import (
 )
 from mlb_platform.lineage.verdicts import RuleVerdict, rule_verdicts
 from mlb_platform.mapping.loader import MappingRegistry
-from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
+from mlb_platform.mapping.resolve import Column, ResolvedMapping, ResolvedTarget
 from resources.merge_state import MergeStates
 
 
@@ -116,15 +117,37 @@ def _gather(
         results = [r for r in stores.quality.check_results(target.name) if r.entity_key == scope]
         verdicts = rule_verdicts(connection, target, row, results, finder.evaluator)
         delta = delta_versions(connection, lake, target, row)
+    together = _together(found, technical, target, finder.evaluator) if target.folds else technical
     columns = []
     for c in target.columns:
         if column is None or c.name == column:
             source = technical if c.technical else winner(found, c) or technical
+            if target.folds and _is_computed(c, target):
+                source = together
             columns.append(describe(c, row[c.name], source, found, mapping, told, verdicts))
     return Passport(
         mapping, target, key, row, lineage, capture, [f.capture for f in found], confirmed, technical.row.pointer,
         part_of, columns, verdicts, delta, outdated,
     )  # fmt: skip
+
+
+def _is_computed(column: Column, target: ResolvedTarget) -> bool:
+    return column.origin == "expression" and column.name not in target.key
+
+
+def _together(found: list[Found], technical: Found, target: ResolvedTarget, evaluator: Evaluator) -> Found:
+    """Return the row that its captures make together: of each the newest value, and computed from these the others."""
+    values = dict(technical.values)
+    for c in target.columns:
+        if not _is_computed(c, target) and c.name in values:
+            values[c.name] = (winner(found, c) or technical).values.get(c.name)
+    for c in target.columns:
+        if _is_computed(c, target):
+            try:
+                values[c.name] = evaluator.expression(target, c, [values])[0]
+            except ValueError:  # it is told that it cannot be worked out
+                values.pop(c.name, None)
+    return replace(technical, values=values)
 
 
 def _top_element(found: Found) -> Any:

@@ -21,6 +21,7 @@ from mlb_platform.extraction.pending import find_pending
 from mlb_platform.extraction.report import RunReport
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.ingestion.gate import Request, admit, gate_specs
+from mlb_platform.lineage.passport import gather
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.raw_rows import tick
 from mlb_platform.settings import load_settings
@@ -249,6 +250,12 @@ def test_what_is_computed_is_of_the_values_beside_it(answers: Answers) -> None:
     answers.run(GAMES, "schedule.games")
     computed = "SELECT official_date_given, official_date, coded_game_state, listing_rank FROM schedule.games"
     assert answers.rows(computed) == [(JULY_12, JULY_12, "F", 1)]
+    made, names = answers.platform, answers.platform.registry.get(GAMES).by_name["schedule.games"].key
+    (values,) = answers.rows(f"SELECT {', '.join(names)} FROM schedule.games")
+    key = [f"{name}={value}" for name, value in zip(names, values, strict=True)]
+    passport = gather(made.stores, made.registry, made.settings.lake, "schedule.games", key)
+    assert [c.name for c in passport.columns if c.agrees is False] == []
+    assert {c.name for c in passport.columns if c.how == "expression" and c.agrees} >= {"official_date", "listing_rank"}
 
 
 def test_a_save_that_was_taken_back_is_gone(answers: Answers) -> None:
