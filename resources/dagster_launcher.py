@@ -7,6 +7,7 @@ somebody deletes it, count as one of the two that may run, and keep sensors wait
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import psutil
 from dagster import DagsterEventType, DagsterRun, DefaultRunLauncher
@@ -52,9 +53,16 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def _lives(pid: int, since: float) -> bool:
-    """Tell whether a process has been there since a time (seconds of the epoch): another may have its number now."""
+    """Tell whether a process has been there since a time (seconds of the epoch): another may have its number now.
+
+    One that seems younger is another only if it is no Python: the clock may have been set meanwhile.
+    """
     try:
         process = psutil.Process(pid)
-        return process.create_time() <= since + _CLOCKS and process.status() != psutil.STATUS_ZOMBIE
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.create_time() <= since + _CLOCKS or "python" in Path(process.exe()).name
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:  # somebody else's: nothing is known
+        return True

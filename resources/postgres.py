@@ -137,10 +137,8 @@ class Postgres:
 
     def _open(self, *, autocommit: bool) -> Connection:
         try:
-            connection = psycopg.connect(
-                **with_options(self.url, "-c timezone=UTC"), autocommit=autocommit, connect_timeout=10,
-                application_name="mlb",
-            )  # fmt: skip
+            given = with_options(self.url, "-c timezone=UTC") | {"connect_timeout": 10, "application_name": "mlb"}
+            connection = psycopg.connect(**given, autocommit=autocommit)
         except psycopg.OperationalError as error:
             raise DatabaseError(self._why(error)) from error
         except psycopg.ProgrammingError as error:

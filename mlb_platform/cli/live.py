@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -190,8 +190,9 @@ def _stopped_by_signals(follower: Follower) -> Iterator[threading.Event]:
         if stopped.is_set():
             raise KeyboardInterrupt
         stopped.set()
-        note("stopping after what is under way …")
         follower.stop()
+        with suppress(OSError):  # the terminal may be gone
+            note("stopping after what is under way …")
 
     before: dict[int, object] = {}
     if threading.current_thread() is threading.main_thread():

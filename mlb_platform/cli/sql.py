@@ -191,12 +191,21 @@ def _rows(connection: DuckDBPyConnection, query: str, where: str, known: Sequenc
 
 
 def _reads(connection: DuckDBPyConnection, query: str) -> bool:
-    """Tell whether this is one statement that reads, or the EXPLAIN of one; raise duckdb.Error where it is no SQL."""
+    """Tell whether this is one statement that reads, or the EXPLAIN of one; raise duckdb.Error where it is no SQL.
+
+    DuckDB makes several of a PIVOT whose values it has to find.
+    """
     from duckdb import StatementType
 
-    explained = re.sub(r"^\s*EXPLAIN(\s+ANALYZE)?\b", "", query, flags=re.IGNORECASE)
-    statements = connection.extract_statements(explained)
-    return len(statements) == 1 and statements[0].type == StatementType.SELECT
+    text = _EXPLAIN.sub("", _COMMENTS.sub("", query), count=1)
+    kinds = [s.type for s in connection.extract_statements(text)]
+    pivots = kinds == [StatementType.MULTI] and _QUERY.match(text) is not None
+    return kinds == [StatementType.SELECT] or pivots
+
+
+_COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+_QUERY = re.compile(r"[\s(]*(PIVOT|SELECT|WITH|FROM)\b", re.IGNORECASE)
+_EXPLAIN = re.compile(r"\AEXPLAIN(?:\s+ANALYZE\b|\s*\([^)]*\)|\b)", re.IGNORECASE)
 
 
 def _failure(message: str) -> PlatformError:

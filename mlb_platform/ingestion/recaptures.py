@@ -75,7 +75,7 @@ def due_games(
 
 def _is_due(due_at: datetime, seen: datetime, in_vain: datetime | None, now: datetime) -> bool:
     """Return whether a game is to be fetched that was to be at `due_at`; after 1, 2, 4 hours and so on if in vain."""
-    if in_vain is None:
+    if in_vain is None or seen > in_vain:
         return due_at > seen
     return in_vain + max(WAIT_AT_LEAST, in_vain - due_at) <= now <= due_at + GIVEN_UP_AFTER
 

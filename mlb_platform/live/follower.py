@@ -16,6 +16,7 @@ import orjson
 import psycopg
 
 from mlb_platform.ingestion.dates.plan import FEED, OF_GAME, SCHEDULE
+from mlb_platform.ingestion.recaptures import NOT_FOUND
 from mlb_platform.ingestion.statsapi import endpoints
 from mlb_platform.ingestion.statsapi.clock import Clock
 from mlb_platform.ingestion.statsapi.ingest import Ingested, Ingestor
@@ -23,7 +24,7 @@ from mlb_platform.live.endings import Endings
 from mlb_platform.live.game_follow import GameFollow, Pace, Phase
 from mlb_platform.live.games_table import LiveGame, LiveGames
 from resources.errors import PlatformError
-from resources.http_client import Unreachable
+from resources.http_client import Refused, Unreachable
 from resources.postgres import Connection, Postgres, lock_key
 from resources.raw_store import InsertOutcome
 
@@ -247,6 +248,9 @@ class Follower:
                 return None
             except (PlatformError, psycopg.Error) as problem:
                 error = str(problem)
+                if isinstance(problem, Refused) and problem.status == NOT_FOUND:
+                    _log.warning("%s: there is none, and asking again changes nothing: %s", request.name, error)
+                    return None
             self.report.errors += 1
             self.clock.sleep(self.pace.least.total_seconds())
         return f"{request.name} was not fetched: {error}"

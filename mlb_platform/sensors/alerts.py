@@ -193,12 +193,8 @@ def _checks(instance: DagsterInstance, seen: Seen) -> tuple[Seen, list[Verdict]]
     """Return how far events are read now, and what checks say: what is new, and again what is not settled."""
     storage, now = instance.event_log_storage, datetime.now(UTC)
     since = None if seen.settled is not None else (now - FIRST_LOOK).timestamp()
-    records = list(
-        storage.get_event_records(
-            EventRecordsFilter(_EVENTS, after_cursor=seen.events, after_timestamp=since),
-            limit=EVENTS_PER_TICK, ascending=True,
-        )
-    )  # fmt: skip
+    new = EventRecordsFilter(_EVENTS, after_cursor=seen.events, after_timestamp=since if seen.events is None else None)
+    records = list(storage.get_event_records(new, limit=EVENTS_PER_TICK, ascending=True))
     if seen.events is not None:
         again = EventRecordsFilter(
             _EVENTS, after_cursor=seen.settled, before_cursor=seen.events + 1, after_timestamp=since

@@ -190,7 +190,19 @@ def test_sql_only_reads_the_lake(mlb: Shell, statement: str) -> None:
     assert mlb("sql", "--lake", statement.format(written)) == 1
     assert "one statement that reads" in mlb.err and mlb.err.count("\n") == 1
     assert not written.exists()
-    assert mlb("sql", "--lake", "EXPLAIN SELECT 1") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "EXPLAIN SELECT 1",
+        "-- a note\nEXPLAIN ANALYZE SELECT 1", "/* a note */ SELECT 1;", "EXPLAIN (FORMAT json) SELECT 1",
+        "PIVOT (SELECT 1 AS a, 'x' AS b) ON b USING sum(a)", "DESCRIBE SELECT 1", "FROM range(3)",
+    ],
+)  # fmt: skip
+def test_sql_reads_the_lake_in_every_way_that_duckdb_has(mlb: Shell, statement: str) -> None:
+    """Notes before it, and statements of which DuckDB makes two, too."""
+    assert mlb("sql", "--lake", "--", statement) == 0, mlb.err
 
 
 def test_sql_loses_nothing_that_json_cannot_say(mlb: Shell) -> None:

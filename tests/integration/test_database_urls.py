@@ -40,8 +40,9 @@ def test_options_and_passwords_are_kept_for_us_and_for_dagster(owner: dict[str, 
     options = "-c statement_timeout=54321"
     at = f"{owner['host']}:{owner['port']}/{owner['dbname']}"
     url = f"postgresql://{owner['user']}:{quote(PASSWORD, safe='')}@{at}?options={quote(options)}"
+    url += "&connect_timeout=3&application_name=mine"  # ours hold
     if form == "pairs":
-        url = psycopg.conninfo.make_conninfo(password=PASSWORD, options=options, **owner)
+        url = psycopg.conninfo.make_conninfo(password=PASSWORD, options=options, connect_timeout=3, **owner)
     asked = "SELECT current_setting('statement_timeout'), current_setting('TimeZone'), current_setting('search_path')"
     with Postgres(url).connect() as connection:
         assert connection.execute(asked.encode()).fetchone() == ("54321ms", "UTC", '"$user", public')
