@@ -20,7 +20,7 @@ help:
 	@echo "make test-chaos  kills everything at random while simulated games are followed (about 5 minutes)"
 	@echo "make live-demo   a simulated day: API, live follower and Dagster in one command"
 	@echo "make check   format, lint, types, imports, mappings"
-	@echo "make bench   every benchmark, reduced (12 to 18 minutes); bench-full: a season and 10,000 games (hours)"
+	@echo "make bench   every benchmark, reduced (about a quarter of an hour); bench-full: a season and 10,000 games (hours)"
 	@echo "make bench-charts  charts and tables in docs/performance.md from the figures of the latest run"
 	@echo "make bench-gate    fails when a ratio is far beyond what it should be (about a minute)"
 	@echo "make setup   Python packages and Spark jars only (PYTHON=/path/to/python3.12)"
