@@ -8,7 +8,7 @@ import calendar
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckEvaluation,
@@ -30,13 +30,14 @@ from asset_checks.checks import recorded
 from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key
 from mlb_platform.assets.tables import PLATFORM
-from mlb_platform.ingestion.completeness.gaps import Gap
-from mlb_platform.ingestion.completeness.look import Completeness, look_at, time_now
-from mlb_platform.ingestion.completeness.page import colour_of
+from mlb_platform.ingestion.completeness.gaps import Gap, colour_of
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.plan import FEED, SCHEDULE
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
+
+if TYPE_CHECKING:
+    from mlb_platform.ingestion.completeness.look import Completeness
 
 COMPLETENESS = "completeness"
 SHOWN = 50
@@ -79,13 +80,16 @@ def evaluate_completeness(
     days = sorted(d for d in dates if d is not None)
     if mapping.name != FEED or SCHEDULE not in platform.registry.mappings or not days:
         return
+    # here, since loading the definitions needs nothing of what looks at raw rows
+    from mlb_platform.ingestion.completeness.look import look_at, time_now
+
     now = time_now(platform.settings.api_clock_url)
     look = look_at(platform.raw, platform.registry.mappings, days, now=now, only_listed=True)
     for day in days:
         yield _verdict(platform, mapping, look, day)
 
 
-def _verdict(platform: Platform, mapping: ResolvedMapping, look: Completeness, day: date) -> AssetCheckEvaluation:
+def _verdict(platform: Platform, mapping: ResolvedMapping, look: "Completeness", day: date) -> AssetCheckEvaluation:
     lines = look.of(day)
     gaps = [g for g in lines if g.gap not in (None, "pending")]
     pending = sum(g.gap == "pending" for g in lines)

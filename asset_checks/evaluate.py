@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity, MetadataValue, TableColumn, TableRecord, TableSchema
 
 from asset_checks.counted import TableCounts, count_tables
+from asset_checks.names import CHECK_NAMES, ERROR_RULES, PARITY, RELATIONSHIPS, WARN_RULES
 from asset_checks.recorded import DateRecord, HeldRule, read_records
-from asset_checks.relationships import RelationshipRecord, described, read_settled_relationships
+from asset_checks.relationships import Records, RelationshipRecord, described, read_settled_relationships
 from asset_checks.settled import Mappings
 from mlb_platform.assets.specs import table_key
 from mlb_platform.extraction.plan import lock_names
@@ -21,8 +22,6 @@ from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.resolve import ResolvedMapping, ResolvedTarget
 from mlb_platform.quality.known import KnownOrphan
 
-ERROR_RULES, WARN_RULES, PARITY, RELATIONSHIPS = "error_rules", "warn_rules", "parity", "relationships"
-CHECK_NAMES = (ERROR_RULES, WARN_RULES, PARITY, RELATIONSHIPS)
 SHOWN = 20
 """How many sample rows a verdict carries."""
 Rule = tuple[str, str, str, int, int]
@@ -42,6 +41,7 @@ def evaluate(
     known: Sequence[KnownOrphan] = (),
     mappings: Mappings | None = None,
     partial: Collection[date] = (),
+    relating: Future[Records] | None = None,
 ) -> Iterator[AssetCheckEvaluation]:
     """Give the verdict of every check named, for every table and date; the caller records them.
 
@@ -49,17 +49,17 @@ def evaluate(
     there are (None: this one). `partial` are dates of which the caller merged some entities only: the lake may be
     behind with others, which are followed live, as long as each place holds what was merged into it.
 
-    Relationships come last, when they are there: they are looked up while the other verdicts are given. Of dates before
-    the last, what held is told in numbers only.
+    Relationships come last, when they are there: they are looked up while the other verdicts are given, or are what the
+    caller began to look up (`relating`). Of dates before the last, what held is told in numbers only.
 
     Writers of these dates are waited for, and wait: both places of a table are looked at in the same state. So the
     caller holds no lock of a scope.
     """
-    related = [mapping.by_name[t] for t in tables if RELATIONSHIPS in names and mapping.by_name[t].relationships]
     last = max(dates, key=lambda d: d or date.min, default=None)
     with ThreadPoolExecutor(1, "relationships") as other:
-        relating = other.submit(
-            read_settled_relationships, stores, mappings or {mapping.name: mapping}, related, dates, known
+        related = tables if RELATIONSHIPS in names else []
+        relating = relating or other.submit(
+            look_up_relationships, stores, mapping, related, dates, known=known, mappings=mappings
         )
         scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
         with stores.postgres.scope_locks(mapping.name, scopes):
@@ -77,6 +77,20 @@ def evaluate(
                     yield _parity(target, day, record, counted[target.name], behind=day in partial)
         for (table, day), found in relating.result().items():
             yield _relationships(mapping.by_name[table], day, found, day == last)
+
+
+def look_up_relationships(
+    stores: Stores,
+    mapping: ResolvedMapping,
+    tables: Sequence[str],
+    dates: Sequence[date | None],
+    *,
+    known: Sequence[KnownOrphan] = (),
+    mappings: Mappings | None = None,
+) -> Records:
+    """Return what every relationship of these tables finds, by table and date, as `evaluate` tells of it."""
+    related = [mapping.by_name[t] for t in tables if mapping.by_name[t].relationships]
+    return read_settled_relationships(stores, mappings or {mapping.name: mapping}, related, dates, known)
 
 
 def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date | None]) -> list[str]:

@@ -19,20 +19,20 @@ def materialize(ours: Ours, first: date, last: date) -> dict[str, float]:
     Returns the seconds by phase that the runs tell of; what Dagster and the checks take is not among them.
     """
     pending = find_pending(ours.platform.stores, ours.mapping, ours.tables, start=first, end=last)
-    return _materialized(ours, sorted(pending.work))
+    return _materialized(ours, sorted(pending.work), ahead=True)
 
 
 def record_again(ours: Ours, first: date, last: date) -> dict[str, float]:
     """Materialize all dates, with work or without, as the UI does: every one of them is recorded and judged again."""
-    return _materialized(ours, [first + timedelta(days=n) for n in range((last - first).days + 1)])
+    return _materialized(ours, [first + timedelta(days=n) for n in range((last - first).days + 1)], ahead=False)
 
 
-def _materialized(ours: Ours, days: Sequence[date]) -> dict[str, float]:
+def _materialized(ours: Ours, days: Sequence[date], *, ahead: bool) -> dict[str, float]:
     seconds: dict[str, float] = defaultdict(float)
     runs = [days[start : start + DATES_PER_RUN] for start in range(0, len(days), DATES_PER_RUN)]
     for run, then in zip_longest(runs, runs[1:], fillvalue=()):
         report = materialize_dates(
-            ours.platform, MAPPING, ours.tables, run, instance=ours.instance, aside=False, then=then
+            ours.platform, MAPPING, ours.tables, run, instance=ours.instance, aside=False, then=then, ahead=ahead
         )
         for name in ("compute", "merge"):
             seconds[name] += report.seconds[name]

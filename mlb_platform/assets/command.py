@@ -5,11 +5,11 @@ notes each table and date as it is merged. What it does is what the assets do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any
 
 from dagster import (
@@ -22,11 +22,9 @@ from dagster import (
     Output,
 )
 
-from asset_checks.completeness import evaluate_completeness
-from asset_checks.coverage import evaluate_coverage
-from asset_checks.evaluate import PARITY, RELATIONSHIPS, evaluate
-from asset_checks.reconciliation import evaluate_reconciliation
+from asset_checks.names import PARITY
 from mlb_platform.assets.in_process import CheckProgress, RunFailed, run_in_process
+from mlb_platform.assets.judging import Judging
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
 from mlb_platform.assets.specs import python_name, table_key
@@ -37,9 +35,9 @@ from mlb_platform.extraction.transformation import BaseTransformation, Progress
 from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
-from mlb_platform.quality.known import known_orphans
 from resources.dagster_events import CHUNK, record_verdicts, with_targets
 from resources.dagster_materializations import MaterializationLog
+from resources.postgres_sink import SINK as POSTGRES
 
 
 @dataclass
@@ -56,6 +54,20 @@ class _Task:
     aside: bool = True
     then: Sequence[date] = ()
     report: RunReport | None = None
+    begun: Future[None] | None = None
+
+    def begin(self) -> None:
+        """Have Spark begin with the captures: in another thread, while Dagster's run begins and tables are prepared."""
+        stores, mapping, tables = self.transformation.stores, self.transformation.mapping, self.transformation.tables
+        if not self.full:  # what is merged already is not computed ahead
+            begin_ahead(stores, mapping, tables, self._entities())
+
+    def _entities(self) -> Sequence[str]:
+        if self.entities is not None:
+            return self.entities
+        return entities_of_dates(
+            self.transformation.stores, self.transformation.mapping, self.transformation.tables, self.dates
+        )
 
     def run(self, context: OpExecutionContext) -> Iterator[Any]:
         """Do the work, giving Dagster an event for each table and date as it is merged, then the verdicts."""
@@ -64,24 +76,24 @@ class _Task:
         settings = self.platform.settings
         reports = ReportWriter(stores, settings.lake, settings.quality_reports, mapping)
         self.transformation.prepare()
-        entities = self.entities
-        if entities is None:
-            entities = entities_of_dates(stores, mapping, tables, self.dates)
-        with ThreadPoolExecutor(1, "verdicts") as looking, self._log(context) as told:
-            with open_work(
-                stores, mapping, tables, entities, dates=self.dates, job=f"dagster:{context.run_id}", full=self.full
-            ) as work:
-                whole = self._merge(work, told, reports)
-            days: Sequence[date | None] = work.report.dates if mapping.partition else [None]
-            judged = self._judged(days, set(work.report.dates) - whole)
-            first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
+        if self.begun is not None:
+            self.begun.result()
         verdicts: list[AssetCheckEvaluation] = []
-        for found in _gathered(chain([first.result()], judged), CHUNK):
-            aimed = with_targets(context.instance, found)
-            record_verdicts(context.instance, context.get_step_execution_context(), aimed)
-            verdicts += aimed
+        with Judging(self.platform, mapping, tables) as judging:
+            with ThreadPoolExecutor(1, "verdicts") as looking, self._log(context) as told:
+                with open_work(
+                    stores, mapping, tables, self._entities(),
+                    dates=self.dates, job=f"dagster:{context.run_id}", full=self.full,
+                ) as work:  # fmt: skip
+                    partial = self._merge(work, told, reports, judging)
+                judged = judging.verdicts(partial, coverage=self.aside)
+                first = looking.submit(next, judged, list[AssetCheckEvaluation]())  # while the last events are written
+            for found in _gathered(chain([first.result()], judged), CHUNK):
+                aimed = with_targets(context.instance, found)
+                record_verdicts(context.instance, context.get_step_execution_context(), aimed)
+                verdicts += aimed
         if self.aside:
-            reports.write(work.report, tables, days)
+            reports.write(work.report, tables, [*work.report.dates] if mapping.partition else [None])
         if self.on_check is not None:
             for verdict in verdicts:
                 self.on_check(verdict)
@@ -90,8 +102,8 @@ class _Task:
             raise RunFailed(_differences(differing))
         yield Output(None)
 
-    def _merge(self, work: Work, told: MaterializationLog, reports: ReportWriter) -> set[date]:
-        """Merge every table and note its events; return the dates all of whose entities are in this run."""
+    def _merge(self, work: Work, told: MaterializationLog, reports: ReportWriter, judging: Judging) -> set[date]:
+        """Merge every table and note its events; return the dates some of whose entities are not in this run."""
         stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
         self.report = work.report
         if self.entities is not None:
@@ -100,29 +112,18 @@ class _Task:
             begin_ahead(stores, mapping, tables, entities_of_dates(stores, mapping, tables, self.then))
         notes = WorkNotes.of(work, reports.folder)
         whole = self._whole_dates(work.report.dates)
+        days: list[date | None] = [*work.report.dates] if mapping.partition else [None]
         # games that are handed over one by one give way to others between tables
-        with closing(work.written(ahead=self.entities is None)) as written:
+        written = work.written(
+            ahead=self.entities is None, on_submitted=lambda merging: judging.begin(days, merging[POSTGRES])
+        )
+        with closing(written):
             for batch in written:
                 reports.announce(batch.report, [None] if notes.undated else work.report.dates)
                 told.add(list(self._recorded(work, batch, notes, whole)))
                 if self.on_progress is not None:
                     self.on_progress(work)
-        return whole
-
-    def _judged(self, days: Sequence[date | None], partial: set[date]) -> Iterator[list[AssetCheckEvaluation]]:
-        """Give the verdicts of all checks, a list as soon as it is there: what compares tables takes longer."""
-        stores, tables, mapping = self.transformation.stores, self.transformation.tables, self.transformation.mapping
-        known = known_orphans(self.platform.settings.mappings)
-        mappings, lake = self.platform.registry.mappings, self.platform.settings.lake
-        payloads = days if mapping.targets[0].name in tables else []  # their checks belong to the first table
-        with ThreadPoolExecutor(2, "verdicts-of-dates") as other:
-            reconciling = other.submit(lambda: [*evaluate_reconciliation(self.platform, mapping, tables, days)])
-            completing = other.submit(lambda: [*evaluate_completeness(self.platform, mapping, payloads)])
-            of_tables = evaluate(stores, lake, mapping, tables, days, known=known, mappings=mappings, partial=partial)
-            for _, found in groupby(of_tables, key=lambda v: v.check_name == RELATIONSHIPS):
-                yield list(found)
-            coverage = evaluate_coverage(self.platform, mapping, payloads) if payloads and self.aside else ()
-            yield [*coverage, *completing.result(), *reconciling.result()]
+        return set(work.report.dates) - whole
 
     def _dates_of(self, work: Work) -> set[date]:
         tables = self.transformation.tables
@@ -198,6 +199,7 @@ def materialize_dates(
     instance: DagsterInstance | None = None,
     aside: bool = True,
     then: Sequence[date] = (),
+    ahead: bool = True,
 ) -> RunReport:
     """Materialize dates, or the entities given, in one Dagster run in this process, and return what was done.
 
@@ -206,8 +208,8 @@ def materialize_dates(
     None is all. `on_progress` is called after every table, `on_check` with every verdict. `instance`: None opens the
     platform's for this call. Without `aside` payloads are not looked at for what no mapping takes, and no quality
     reports are made: `look_aside` does both, so that tables do not wait for it. `then` are the dates of the call that
-    follows: their captures are computed while these are merged. Raises RunFailed, or the PlatformError
-    that ended it.
+    follows: their captures are computed while these are merged. `ahead`: those of this call while Dagster's run begins,
+    which is for nothing where there are none to compute. Raises RunFailed, or the PlatformError that ended it.
     """
     transformation = platform.transformation(mapping, tables)
     task = _Task(platform, transformation, sorted(dates), entities, full, on_progress, on_check, aside, then)
@@ -215,7 +217,10 @@ def materialize_dates(
     spare_what_stays()
     tags = {"mapping": mapping, "tables": "all" if tables is None else ", ".join(tables)}
     tags |= {"dates": _span(task.dates)} if entities is None else {"entities": ", ".join(entities)[:200]}
-    run_in_process(platform, python_name(config), "merge_and_check", task.run, tags, instance)
+    with ThreadPoolExecutor(1, "beginning") as beginning:
+        if ahead and not full:  # what was merged already is not computed ahead
+            task.begun = beginning.submit(task.begin)
+        run_in_process(platform, python_name(config), "merge_and_check", task.run, tags, instance)
     assert task.report is not None
     return task.report
 

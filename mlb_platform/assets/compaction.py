@@ -1,7 +1,7 @@
 """Compaction of the lake as an asset: few files a table, sorted where it must be, no more of the past than asked."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetDep,
@@ -29,12 +29,14 @@ from pydantic import Field
 from mlb_platform.assets.partitions import TIMEZONE
 from mlb_platform.assets.specs import DEFAULT_OWNER, table_key
 from mlb_platform.assets.tables import PLATFORM
-from mlb_platform.compaction import Upkeep, chosen_tables, compact_tables, layouts
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.recaptures import is_going
 from resources.errors import PlatformError
-from resources.lake_compaction import Compaction
+
+if TYPE_CHECKING:
+    from mlb_platform.compaction import Upkeep
+    from resources.lake_compaction import Compaction
 
 JOB, SCHEDULE = "compact_lake", "compact_lake_daily"
 COMPACTION = AssetKey(["lake", "compaction"])
@@ -54,11 +56,10 @@ class CompactConfig(Config):
 
 def compaction_asset(mappings: Sequence[ResolvedMapping]) -> AssetsDefinition:
     """Return what compacts the lake; its metadata tells files, bytes and seconds of each table."""
-    order = layouts(mappings)
 
     @asset(
         key=COMPACTION,
-        deps=[AssetDep(table_key(name)) for name in order],
+        deps=[AssetDep(table_key(t.name)) for m in mappings for t in m.targets],
         description="The tables of the lake put into few files, sorted by date where the files of a date are many; "
         "what only versions older than MLB_LAKE_HISTORY_DAYS need is removed. Rows stay as they are; writers go first.",
         group_name="lake",
@@ -67,13 +68,16 @@ def compaction_asset(mappings: Sequence[ResolvedMapping]) -> AssetsDefinition:
         required_resource_keys={PLATFORM},
     )
     def compact_lake(context: AssetExecutionContext, config: CompactConfig) -> MaterializeResult[Any]:
+        # here, since loading the definitions needs nothing of what reads and writes a lake
+        from mlb_platform.compaction import chosen_tables, compact_tables, layouts
+
         platform: Platform = getattr(context.resources, PLATFORM)
         lake = platform.settings.lake
         try:
             tables = chosen_tables(lake, config.tables)
         except PlatformError as error:
             raise Failure(str(error), allow_retries=False) from error
-        found = compact_tables(lake, tables, order, platform.settings.lake_history_days)
+        found = compact_tables(lake, tables, layouts(mappings), platform.settings.lake_history_days)
         for line in found.troubles:
             context.log.warning(line)
         context.log.info(found.summary)
@@ -85,7 +89,7 @@ def compaction_asset(mappings: Sequence[ResolvedMapping]) -> AssetsDefinition:
     return compact_lake
 
 
-def _told(found: Upkeep) -> dict[str, Any]:
+def _told(found: "Upkeep") -> dict[str, Any]:
     done = list(found.done.values())
     schema = TableSchema(columns=[TableColumn(name, "string" if n < 2 else "float") for n, name in enumerate(_COLUMNS)])
     records = [TableRecord(dict(zip(_COLUMNS, _record(c), strict=True))) for c in done]
@@ -102,7 +106,7 @@ def _told(found: Upkeep) -> dict[str, Any]:
     }
 
 
-def _record(c: Compaction) -> tuple[str | float, ...]:
+def _record(c: "Compaction") -> tuple[str | float, ...]:
     after = c.after
     return (
         c.table, "gave way" if c.gave_way else c.did, c.before.files, after.files, after.rows_a_file, after.depth,

@@ -39,11 +39,9 @@ from mlb_platform.assets.partitions import TIMEZONE, backfill_policy, dates_of_k
 from mlb_platform.assets.specs import DEFAULT_OWNER, raw_key, raw_spec
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.dagster_home import API_POOL
-from mlb_platform.ingestion.dates.opened import open_ingestion
 from mlb_platform.ingestion.dates.plan import Mode, local_day
 from mlb_platform.ingestion.dates.report import IngestionReport, Outcome
 from mlb_platform.mapping.resolve import ResolvedMapping
-from resources.http_client import RETRIED
 
 OP, JOB = "ingest_date", "ingest_dates"
 INGESTION = AssetKey(["ingestion", "statsapi"])
@@ -99,6 +97,9 @@ def ingestion_assets(
         required_resource_keys={PLATFORM},
     )
     def ingest(context: AssetExecutionContext, config: IngestConfig) -> Iterator[MaterializeResult[Any]]:
+        # here, as below, since loading the definitions needs no client
+        from mlb_platform.ingestion.dates.opened import open_ingestion
+
         mode, reports = Mode(config.mode), dict[date, IngestionReport]()
         for day in dates_of_keys(context.partition_keys):
             with open_ingestion(getattr(context.resources, PLATFORM), mode) as ingestion:
@@ -147,6 +148,8 @@ def _told(report: IngestionReport, names: Sequence[str] | None = None) -> dict[s
 
 def _failure(reports: Sequence[IngestionReport]) -> Failure:
     """Return why not all is in: what failed is tried again, an answer that is no good or differs is for people."""
+    from resources.http_client import RETRIED
+
     problems = [p for r in reports for p in r.problems]
     bare = [day for r in reports for day in r.bare]
     stopped = next((r.stopped for r in reports if r.stopped), None)

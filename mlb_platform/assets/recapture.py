@@ -6,9 +6,6 @@ from dagster import Failure, JobDefinition, MetadataValue, OpExecutionContext, i
 
 from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.dagster_home import API_POOL
-from mlb_platform.ingestion.game_changes import read_changes
-from mlb_platform.ingestion.recaptures import refetched
-from mlb_platform.ingestion.statsapi.ingest import open_ingestor
 from resources.errors import PlatformError
 
 RECAPTURE_JOB, CHANGES_JOB = "recapture_final_games", "read_game_changes"
@@ -20,6 +17,10 @@ def recapture_job() -> JobDefinition:
 
     @op(name="recapture", pool=API_POOL, required_resource_keys={PLATFORM})
     def recapture(context: OpExecutionContext) -> None:
+        # here, as below, since loading the definitions needs no client
+        from mlb_platform.ingestion.recaptures import refetched
+        from mlb_platform.ingestion.statsapi.ingest import open_ingestor
+
         games = [g for g in (context.run.tags.get(GAMES_TAG) or "").split(",") if g]
         with open_ingestor(getattr(context.resources, PLATFORM)) as ingestor:
             try:
@@ -41,6 +42,9 @@ def changes_job() -> JobDefinition:
 
     @op(name="read_changes", pool=API_POOL, required_resource_keys={PLATFORM})
     def read(context: OpExecutionContext) -> None:
+        from mlb_platform.ingestion.game_changes import read_changes
+        from mlb_platform.ingestion.statsapi.ingest import open_ingestor
+
         with open_ingestor(getattr(context.resources, PLATFORM)) as ingestor:
             try:
                 changes = read_changes(ingestor)

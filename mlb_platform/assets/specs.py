@@ -35,6 +35,8 @@ KEPT_FRESH = ("game/live_game_v1", "schedule/schedule")
 FRESH = FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 """Yesterday's games are there by the next evening; between seasons the tables are stale and that is no alert."""
 TABLE_KINDS = {"pyspark", "deltalake", "postgres"}
+_Paths = Mapping[tuple[str, str], list[str]]
+"""JSON paths, as they are written, by table and column."""
 
 
 def table_key(table: str) -> AssetKey:
@@ -89,7 +91,7 @@ _RAW_TYPES = {
 
 def table_specs(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any], lake: str) -> list[AssetSpec]:
     """Return the spec of every table of a mapping; `lake` is the path or URL of the Delta lake."""
-    paths = column_paths(mapping)
+    paths = _paths_of(mapping)
     return [_table_spec(mapping, target, partitions, lake, paths) for target in mapping.targets]
 
 
@@ -98,7 +100,7 @@ def _table_spec(
     target: ResolvedTarget,
     partitions: PartitionsDefinition[Any],
     lake: str,
-    paths: Mapping[tuple[str, str], list[tuple[str, ...]]],
+    paths: _Paths,
 ) -> AssetSpec:
     raw = raw_key(mapping.config.source.raw_table)
     return AssetSpec(
@@ -128,7 +130,7 @@ def _table_spec(
 
 def view_specs(mapping: ResolvedMapping) -> list[AssetSpec]:
     """Return the specs of a mapping's views: always as their table is, never run."""
-    paths = column_paths(mapping)
+    paths = _paths_of(mapping)
     return [
         AssetSpec(
             table_key(view.name),
@@ -156,15 +158,17 @@ def view_specs(mapping: ResolvedMapping) -> list[AssetSpec]:
     ]
 
 
+def _paths_of(mapping: ResolvedMapping) -> _Paths:
+    return {key: [render_steps(steps) for steps in found] for key, found in column_paths(mapping).items()}
+
+
 def column_lineage(mapping: ResolvedMapping) -> dict[str, TableColumnLineage]:
     """Return, by table, the JSON paths and raw columns that each column's values come from."""
-    paths = column_paths(mapping)
+    paths = _paths_of(mapping)
     return {t.name: _lineage(mapping, t, paths) for t in mapping.targets}
 
 
-def _lineage(
-    mapping: ResolvedMapping, target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
-) -> TableColumnLineage:
+def _lineage(mapping: ResolvedMapping, target: ResolvedTarget, paths: _Paths) -> TableColumnLineage:
     raw = raw_key(mapping.config.source.raw_table)
     return TableColumnLineage(
         {
@@ -175,21 +179,17 @@ def _lineage(
     )
 
 
-def _sources(
-    target: ResolvedTarget, column: Column, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
-) -> list[str]:
+def _sources(target: ResolvedTarget, column: Column, paths: _Paths) -> list[str]:
     """Return where a column's values come from: JSON paths, or columns of the raw row."""
     found = paths.get((target.name, column.name))
     if found:
-        return [render_steps(steps) for steps in found]
+        return found
     if column.field is not None and column.field.source_field is not None:
         return [column.field.source_field]
     return ["captured_at"] if column.name == "source_captured_at" else []
 
 
-def _source_table(
-    mapping: ResolvedMapping, target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]
-) -> MetadataValue[Any]:
+def _source_table(mapping: ResolvedMapping, target: ResolvedTarget, paths: _Paths) -> MetadataValue[Any]:
     """Return the column lineage as a table: the UI draws no column graph."""
     raw = raw_key(mapping.config.source.raw_table).to_user_string()
     rows = [
@@ -206,7 +206,7 @@ def _described(text: str, sources: list[str]) -> str | None:
     return "\n\n".join(part for part in (text, origin) if part) or None
 
 
-def _schema(target: ResolvedTarget, paths: Mapping[tuple[str, str], list[tuple[str, ...]]]) -> TableSchema:
+def _schema(target: ResolvedTarget, paths: _Paths) -> TableSchema:
     references: dict[str, list[str]] = {}
     for r in target.relationships:
         for name, other in zip(r.from_fields, r.to_fields, strict=True):

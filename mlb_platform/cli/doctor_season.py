@@ -50,7 +50,7 @@ def doctor_dates(season: int | None, day: date | None) -> int:
 def _print_calendar(look: Completeness) -> None:
     from rich.text import Text
 
-    from mlb_platform.ingestion.completeness.page import colour_of
+    from mlb_platform.ingestion.completeness.gaps import colour_of
 
     months: dict[tuple[int, int], dict[int, str]] = defaultdict(dict)
     for day in look.days:

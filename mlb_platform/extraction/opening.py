@@ -46,12 +46,14 @@ def open_work(
 def begin_ahead(stores: Stores, mapping: ResolvedMapping, tables: Sequence[str], entities: Sequence[str]) -> None:
     """Begin to compute, in another thread, what the next piece of work will ask for: that of these entities.
 
-    To be called while a piece of work over the same tables is merged. What changes until then is computed again.
+    To be called while a piece of work over the same tables is merged, or while its run begins. What changes until then
+    is computed again.
     """
     specs = [merge_spec(mapping.by_name[t]) for t in tables]
     work = _planned(stores, mapping, specs, entities, RunReport(mapping.name, [], {}), locked=False)
     captures = [r for p in work.todo for r in p.offered]
-    begin_pieces(stores, mapping, specs, pieces_of(captures, stores.games_per_job))
+    if captures:
+        begin_pieces(stores, mapping, specs, pieces_of(captures, stores.games_per_job))
 
 
 def _planned(

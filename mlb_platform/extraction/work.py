@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -251,19 +251,27 @@ class Work:
         results = [timed_merge(s, batch.spec, batch.batch) for s in self.stores.sinks] if batch.batch.versions else []
         self._count(batch, results, time.perf_counter() - started)
 
-    def written(self, *, ahead: bool = False) -> Generator[TableBatch]:
+    def written(
+        self, *, ahead: bool = False, on_submitted: Callable[[Mapping[str, list[Merging]]], object] | None = None
+    ) -> Generator[TableBatch]:
         """Merge the batches of all tables, in their order, and yield each once it is in every sink.
 
         A sink may be `ahead` of what was yielded, by tables whose rows take up to AHEAD_BYTES: it goes on while the
-        caller is at work. Close it before the locks go: what is under way then ends first, and what is not begun is
-        left.
+        caller is at work. `on_submitted` is given the merges by sink once they are begun for every table. Close it
+        before the locks go: what is under way then ends first, and what is not begun is left.
         """
         waiting: deque[tuple[TableBatch, list[Merging], int]] = deque()
+        by_sink: dict[str, list[Merging]] = {name: [] for name in self.sinks}
         with sinks_at_work(self.stores.sinks) as submit:
             for batch in self.batches():
-                waiting.append((batch, submit(batch.spec, batch.batch), batch.batch.rows.nbytes))
+                merging = submit(batch.spec, batch.batch)
+                for name, of_sink in zip(self.sinks, merging, strict=False):
+                    by_sink[name].append(of_sink)
+                waiting.append((batch, merging, batch.batch.rows.nbytes))
                 if not ahead or sum(size for _, _, size in islice(waiting, 1, None)) >= AHEAD_BYTES:
                     yield self._merged(*waiting.popleft()[:2])
+            if on_submitted is not None:
+                on_submitted(by_sink)
             while waiting:
                 yield self._merged(*waiting.popleft()[:2])
 

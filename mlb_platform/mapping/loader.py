@@ -43,17 +43,22 @@ class MappingError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def _find_duplicates(node: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key, f"key {key.value!r} stands twice in one object"
-            seen.add(key.value)
-            yield from _find_duplicates(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _find_duplicates(item)
+def _find_duplicates(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+    nodes, looked_at = [root], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in looked_at:
+            continue  # an alias
+        looked_at.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    yield key, f"key {key.value!r} stands twice in one object"
+                seen.add(key.value)
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
 
 
 def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:

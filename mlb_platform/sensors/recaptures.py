@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     DagsterInstance,
@@ -19,9 +19,10 @@ from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterR
 
 from mlb_platform.assets.recapture import GAMES_TAG
 from mlb_platform.ingestion.dates.plan import FEED
-from mlb_platform.ingestion.recaptures import Ends, due_games
-from mlb_platform.ingestion.statsapi.clock import open_clock
 from mlb_platform.platform import Platform
+
+if TYPE_CHECKING:
+    from mlb_platform.ingestion.recaptures import Ends
 
 INTERVAL_SECONDS = 300
 GAMES_PER_RUN = 50
@@ -47,6 +48,10 @@ def recapture_sensor(
         description="Games that ended an hour, a day or a week ago are fetched again: corrections are seen then.",
     )
     def recapture(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        # here, since loading the definitions needs no client
+        from mlb_platform.ingestion.recaptures import due_games
+        from mlb_platform.ingestion.statsapi.clock import open_clock
+
         if is_going(context.instance, job.name):
             yield SkipReason("games are being fetched")
             return

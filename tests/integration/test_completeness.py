@@ -16,9 +16,9 @@ import typer
 
 from asset_checks.completeness import evaluate_completeness
 from mlb_platform.cli.main import app
-from mlb_platform.ingestion.completeness.gaps import Answer, Gap, judge
+from mlb_platform.ingestion.completeness.gaps import Answer, Gap, colour_of, judge
 from mlb_platform.ingestion.completeness.look import Completeness, dates_with_schedule, look_at
-from mlb_platform.ingestion.completeness.page import calendar_svg, colour_of, write_page
+from mlb_platform.ingestion.completeness.page import calendar_svg, write_page
 from mlb_platform.ingestion.completeness.store import CompletenessTable
 from mlb_platform.ingestion.dates.listings import GameState, Listing
 from mlb_platform.ingestion.dates.opened import open_ingestion

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from mlb_platform.assets import command
+from mlb_platform.assets import judging
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.in_process import RunFailed
 from mlb_platform.assets.partitions import date_partitions
@@ -384,7 +384,7 @@ def test_verdicts_told_before_a_check_breaks_off_are_recorded(
         yield
 
     ingest(platform, games[:1], tmp_path)
-    monkeypatch.setattr(command, "evaluate_reconciliation", broken)
+    monkeypatch.setattr(judging, "evaluate_reconciliation", broken)
     with pytest.raises(PlatformError, match="no box score"):
         materialize_dates(platform, MAPPING, dates=[FIRST], instance=instance)
     assert statuses(instance, "game.live_game_plays", "parity") == {FIRST.isoformat(): "SUCCEEDED"}

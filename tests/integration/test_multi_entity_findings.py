@@ -14,7 +14,8 @@ import pytest
 from helpers import MAY_1, MAY_2, Bench, at, mapping_of
 from pyspark.sql import SparkSession
 
-from asset_checks.evaluate import ERROR_RULES, WARN_RULES, evaluate
+from asset_checks.evaluate import evaluate
+from asset_checks.names import ERROR_RULES, WARN_RULES
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.cli.main import run
 from mlb_platform.extraction.opening import open_work

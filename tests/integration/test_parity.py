@@ -11,7 +11,8 @@ from deltalake import DeltaTable, write_deltalake
 from helpers import MAY_1, SMALL, Bench, game, mapping_of
 from pyspark.sql import SparkSession
 
-from asset_checks.evaluate import PARITY, RELATIONSHIPS, evaluate
+from asset_checks.evaluate import evaluate
+from asset_checks.names import PARITY, RELATIONSHIPS
 from resources.lake import table_uri
 from resources.postgres import Postgres
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance
 
-from mlb_platform.assets import command, reports
+from mlb_platform.assets import judging, reports
 from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.specs import table_key
 from mlb_platform.cli.main import run
@@ -328,7 +328,7 @@ def test_the_links_of_a_run_that_is_ended_lead_to_pages_that_can_be_caught_up_wi
         assert catch_up("--from", "2024-05-02") == (0, f"2 reports made in {made.settings.quality_reports}")
         assert stubs(links(instance, "small.games")) == dict.fromkeys(DAYS[1:], False) | {MAY_1: True}
         with monkeypatch.context() as patched:
-            patched.setattr(command, "evaluate", fail)
+            patched.setattr(judging, "evaluate", fail)
             with pytest.raises(PlatformError, match="the checks cannot be made"):
                 materialize_dates(made, "small/game_v1", dates=DAYS, instance=instance)
         assert stubs(links(instance, "small.plays")) == dict.fromkeys(DAYS, True)

@@ -14,7 +14,8 @@ from helpers import MAY_1, MAY_2, SMALL, Bench, game, mapping_of
 from psycopg import sql
 from pyspark.sql import SparkSession
 
-from asset_checks.evaluate import RELATIONSHIPS, evaluate
+from asset_checks.evaluate import evaluate
+from asset_checks.names import RELATIONSHIPS
 from asset_checks.relationships import (
     Orphans,
     RelationshipRecord,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -159,3 +160,14 @@ def _off(game: Listing, told: GameState, day: date) -> str | None:
     if told is GameState.SUSPENDED:
         return f"suspended until {game.resumes}" if game.resumes else "suspended"
     return None
+
+
+def colour_of(gaps: Iterable[Gap]) -> str:
+    """Return what a date is by its lines: complete, open (nothing expected yet), pending, gaps, or none (no games)."""
+    found = list(gaps)
+    if not found:
+        return "none"
+    problems = {g.gap for g in found} - {None}
+    if problems:
+        return "pending" if problems == {"pending"} else "gaps"
+    return "complete" if any(g.expected and g.in_tables for g in found) else "open"

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from mlb_platform.ingestion.completeness.gaps import Gap
+from mlb_platform.ingestion.completeness.gaps import Gap, colour_of
 from mlb_platform.ingestion.completeness.look import NO_GAME, Completeness
 from mlb_platform.quality.report import save
 
 COLOURS = {"complete": "#2e7d32", "open": "#90a4ae", "pending": "#f9a825", "gaps": "#c62828", "none": "#eceff1"}
 """What a date is: all there; nothing expected yet; to be materialized; with gaps; without games."""
 _CELL, _ROW = 22, 26
-
-
-def colour_of(gaps: Iterable[Gap]) -> str:
-    """Return what a date is (a key of COLOURS) by its lines."""
-    found = list(gaps)
-    if not found:
-        return "none"
-    problems = {g.gap for g in found} - {None}
-    if problems:
-        return "pending" if problems == {"pending"} else "gaps"
-    return "complete" if any(g.expected and g.in_tables for g in found) else "open"
 
 
 def calendar_svg(look: Completeness) -> str:
