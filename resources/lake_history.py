@@ -79,9 +79,17 @@ def _sweep(table: DeltaTable, days: int, now: datetime, log_before: Sequence[Sto
         return Swept(log_files=gone, trouble=f"files of the past were let be, as an old version cannot be read: {told}")
     expired = [f for f in unused if f.path not in needed]
     store, base = file_store(table)
-    for file in expired:
-        store.delete_file(f"{base}/{file.path}")
-    return Swept(len(expired), sum(f.size for f in expired), gone)
+    removed = [f for f in expired if _remove(store, f"{base}/{f.path}")]
+    return Swept(len(removed), sum(f.size for f in removed), gone)
+
+
+def _remove(store: fs.FileSystem, path: str) -> bool:
+    """Remove a file; tell whether it was there: another compaction of the table may have come to it first."""
+    try:
+        store.delete_file(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _log_files(stored: Iterable[StoredFile]) -> list[StoredFile]:

@@ -104,7 +104,10 @@ class TableHistory:
     """The merges into one table, by scope in the order they happened."""
 
     first_version: int | None
-    """The table version before the first merge whose version is known; None when none is."""
+    """The table version before the first merge whose version is known; None when none is, or nobody has to know.
+
+    It takes a look at all merges of the table, so it is there only where the version of a merge is not known.
+    """
     by_scope: Mapping[str, list[MergeEntry]]
 
     def version_of(self, entry: MergeEntry, newest: int) -> int:
@@ -122,10 +125,6 @@ class TableHistory:
 
 def merge_history(connection: Connection, sink: str, table: str, scopes: Collection[str] | None = None) -> TableHistory:
     """Return the merges of `scopes` (None: of all) into a table of `sink`."""
-    first = connection.execute(
-        "SELECT min(version - changed::int) FROM quality.merge_history WHERE sink = %s AND table_name = %s",
-        (sink, table),
-    ).fetchone()
     query = f"SELECT {_COLUMNS} FROM quality.merge_history WHERE sink = %s AND table_name = %s"
     values: list[Any] = [sink, table]
     if scopes is not None:
@@ -135,6 +134,12 @@ def merge_history(connection: Connection, sink: str, table: str, scopes: Collect
     for row in connection.execute(f"{query} ORDER BY scope, seq".encode(), values):
         entry = MergeEntry(*row)
         found[entry.scope].append(entry)
+    if all(e.version is not None for entries in found.values() for e in entries):
+        return TableHistory(None, found)
+    first = connection.execute(
+        b"SELECT min(version - changed::int) FROM quality.merge_history WHERE sink = %s AND table_name = %s",
+        (sink, table),
+    ).fetchone()
     return TableHistory(None if first is None else first[0], found)
 
 

@@ -104,6 +104,8 @@ def _merged(found: Pending, plan: EntityPlan, sink: str, mapping: ResolvedMappin
         for s, t in zip(states, mapping.targets, strict=True)
         if s and good and s.content_hash == plan.content_hash and s.derivation_hash == t.derivation_hash
     ]
+    if good is not None and any(s.partition != good.partition_date for s in current):
+        return "[yellow]newest, under another date[/yellow]"
     if good is not None and len(current) == len(states):
         return (
             f"[yellow]newest good, {_time(good.observed_at)}[/yellow]" if plan.passed_over else "[green]newest[/green]"

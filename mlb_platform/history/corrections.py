@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -19,7 +19,7 @@ from typing import Any
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.history.compare import Look, Pair, Step, by_feed, by_states, chain
-from mlb_platform.history.corrections_store import Correction, CorrectionsStore
+from mlb_platform.history.corrections_store import ComparedAnew, Correction, CorrectionsStore
 from mlb_platform.history.finality import Finality
 from mlb_platform.history.states import States
 from mlb_platform.mapping.loader import MappingRegistry
@@ -63,10 +63,9 @@ class Examiner:
         look = look or Look(self.stores, self.lake, mapping)
         spec = look.states.specs[table]
         steps = self._steps(mapping, spec, waiting, look)
-        corrections = [
-            c for pair in self._compared(mapping, spec, steps, look.states) for c in _corrections(spec, mapping, pair)
-        ]
-        stored = self.corrections.add(corrections, [w.merge for w in waiting])
+        pairs = self._compared(mapping, spec, steps, look.states)
+        corrections = [c for pair in pairs for c in _corrections(spec, mapping, pair)]
+        stored = self.corrections.add(corrections, [w.merge for w in waiting], _compared_anew(table, steps, pairs))
         if stored:
             _log.info("%s: %s corrections", table, sum(stored.values()))
         return stored
@@ -191,6 +190,20 @@ def _wrote_nothing(work: Work, batch: TableBatch) -> bool:
     return all(v.scope in k for v in batch.batch.versions for k in known) and not any(
         c.inserted or c.updated or c.deleted for c in written
     )
+
+
+def _compared_anew(table: str, steps: Sequence[Step], pairs: Sequence[Pair]) -> list[ComparedAnew]:
+    """Return what was compared from the first capture on, as in a lake made anew, whatever was compared before."""
+    by_entity: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for pair in pairs:
+        by_entity[pair.new.entity_key].append((pair.old.raw_id, pair.new.raw_id))
+    return [
+        ComparedAnew(
+            table, s.merge.scope, s.captures[0].captured_at, s.captures[-1].captured_at, by_entity[s.merge.scope]
+        )
+        for s in steps
+        if s.before is None
+    ]
 
 
 def _corrections(spec: MergeSpec, mapping: ResolvedMapping, pair: Pair) -> Iterator[Correction]:

@@ -54,6 +54,11 @@ FROM quality.corrections GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW quality.corrections_daily IS
     'Corrections by the day (UTC) on which the capture that brought them was taken, table and column';
 """
+_SUPERSEDED = """
+DELETE FROM quality.corrections c
+WHERE table_name = %s AND entity_key = %s AND old_captured_at >= %s AND new_captured_at <= %s
+  AND (old_raw_id, new_raw_id) NOT IN (SELECT * FROM unnest(%s::bigint[], %s::bigint[]))
+"""
 _COLUMNS = (
     "table_name", "entity_key", "key", "column_name", "change", "old", "new", "raw_table", "old_raw_id", "new_raw_id",
     "old_captured_at", "new_captured_at", "partition_date",
@@ -81,6 +86,21 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class ComparedAnew:
+    """That the captures of an entity from `since` to `until` were compared one after the other, by these pairs.
+
+    What is kept of other pairs between them tells of the same changes: a capture came late or was released since, or
+    one is held now.
+    """
+
+    table_name: str
+    entity_key: str
+    since: datetime
+    until: datetime
+    pairs: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class CorrectionsOfDay:
     """How often a column of a table was corrected by captures of one day (UTC), in how many rows and games."""
 
@@ -100,14 +120,22 @@ class CorrectionsStore:
         self._postgres = postgres
         self.ensure = OwnTables(postgres, "quality.corrections_daily", _TABLES).ensure
 
-    def add(self, corrections: Sequence[Correction], merges: Sequence[MergeEntry]) -> Counter[date | None]:
+    def add(
+        self, corrections: Sequence[Correction], merges: Sequence[MergeEntry], anew: Sequence[ComparedAnew] = ()
+    ) -> Counter[date | None]:
         """Keep corrections and note, in the same transaction, that the merges they come from were looked at.
 
-        What is there already is left; returns how many are new, by the date of the game.
+        What is there already is left, but what was compared `anew` takes the place of what other pairs told; returns
+        how many are new, by the date of the game.
         """
         stored: Counter[date | None] = Counter()
         self.ensure()
         with self._postgres.transaction() as connection:
+            compared = [
+                (a.table_name, a.entity_key, a.since, a.until, [old for old, _ in a.pairs], [new for _, new in a.pairs])
+                for a in anew
+            ]
+            connection.cursor().executemany(_SUPERSEDED.encode(), compared)
             if corrections:
                 connection.execute(
                     "CREATE TEMP TABLE new_corrections (LIKE quality.corrections INCLUDING DEFAULTS) ON COMMIT DROP"

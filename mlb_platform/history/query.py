@@ -46,8 +46,10 @@ def named_entities(query: str, scope: str, scope_type: SqlType) -> list[str] | N
     """
     parsed = sqlglot.parse_one(query, read="duckdb")
     where = parsed.args.get("where")
-    simple = isinstance(parsed, exp.Select) and len(list(parsed.find_all(exp.Table))) == 1
-    if not simple or not isinstance(where, exp.Where) or len(list(parsed.find_all(exp.Select))) != 1:
+    sources = list(parsed.find_all(exp.Table, exp.UDTF, exp.Select, exp.Join))
+    # a column of something joined to the table, or named anew by its alias, would be taken for the table's
+    simple = isinstance(parsed, exp.Select) and len(sources) == 2 and not any(s.alias_column_names for s in sources)
+    if not simple or not isinstance(where, exp.Where):
         return None
     conditions = list(where.this.flatten()) if isinstance(where.this, exp.And) else [where.this]
     for condition in conditions:

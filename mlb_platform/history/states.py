@@ -119,7 +119,9 @@ class States:
     def _read(self, spec: MergeSpec, placed: Mapping[int, tuple[int, int]], moments: Sequence[Moment]) -> pa.Table:
         parts = [_numbered(pa.schema(arrow_schema(spec)).empty_table(), spec, [], moments)]
         table = open_table(self.lake, spec.table) if placed else None
-        for version, keys in version_groups({str(n): span for n, span in placed.items()}).items():
+        groups = version_groups({str(n): span for n, span in placed.items()})
+        # the newest first: where one is gone, all before it are given up at once, and derived in one go
+        for version, keys in sorted(groups.items(), reverse=True):
             assert table is not None
             scopes = sorted({moments[int(k)].entity for k in keys})
             try:

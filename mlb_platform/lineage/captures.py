@@ -25,6 +25,8 @@ _COLUMNS = (
 )
 
 
+_LISTED = " listing"
+"""How entity_dates marks what only lists an entity under a date: that counts after what says a date."""
 KEPT = 12
 """Documents that are kept for the next question; a feed takes some 10 MB."""
 
@@ -132,13 +134,16 @@ class Captures:
         row = connection.execute(
             "SELECT source, own, day, observed_at, content_hash FROM quality.entity_dates "
             "WHERE kind = %s AND entity_key = %s "
-            'ORDER BY own DESC, observed_at DESC, content_hash COLLATE "C" DESC LIMIT 1',
-            (kind, entity),
+            'ORDER BY own DESC, right(source, %s) = %s, observed_at DESC, content_hash COLLATE "C" DESC LIMIT 1',
+            (kind, entity, len(_LISTED), _LISTED),
         ).fetchone()
         if row is None:
             return None
-        source, own, day, observed_at, content_hash = row
-        capture = self._one(source, "captured_at = %s AND content_hash = %s", observed_at, content_hash)
+        said_by, own, day, observed_at, content_hash = row
+        source = str(said_by).removesuffix(_LISTED)
+        # a poller that saw the same again stored no row: then the one seen until that time says it
+        seen = "content_hash = %s AND %s BETWEEN captured_at AND coalesce(last_seen_at, captured_at)"
+        capture = self._one(source, seen, content_hash, observed_at)
         if capture is None:
             return Told(None, None, source)
         document = self.body(source, capture.raw_id)

@@ -133,6 +133,19 @@ def test_materialize_status_and_quarantine(mlb: Shell, spark: SparkSession) -> N
     assert "0 to be merged, 0 with captures held back" in mlb.out
 
 
+def test_status_names_games_whose_rows_lie_under_another_date(
+    mlb: Shell, spark: SparkSession, database: Postgres
+) -> None:
+    """As when a feed tells another date of a box score: what is merged is the newest, but has to be merged again."""
+    mlb.put(0, game(1, [(1, 0, "a")]), game(2, [(1, 0, "c")]))
+    assert mlb("materialize", "--mapping", NAME) == 0
+    with database.transaction() as connection:
+        connection.execute("UPDATE small.game_v1 SET partition_date = '2024-05-03' WHERE entity_key = '1'")
+    assert mlb("status") == 0
+    assert "1 to be merged" in mlb.out and mlb.row("2024-05-01")[-2:] == ["newest", "newest"]
+    assert " ".join(mlb.row("2024-05-03")).count("newest, under another date") == 2
+
+
 def test_what_cannot_be_stored_is_not_released(mlb: Shell, spark: SparkSession) -> None:
     """Two differing rows with one key: release says why not, and nothing changes."""
     mlb.put(0, game(1, [(1, 0, "a"), (1, 1, "b")]))

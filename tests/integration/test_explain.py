@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from helpers import fresh_database
 from pyspark.sql import SparkSession
 
-from mlb_platform.cli.data import simulate_into
+from mlb_platform.cli.data import captures, simulate_into
 from mlb_platform.ingestion.captures_folder import ingest_folder
+from mlb_platform.ingestion.gate import Request, admit, gate_specs
 from mlb_platform.lineage.captures import Capture, Captures
 from mlb_platform.lineage.columns import ColumnPassport
 from mlb_platform.lineage.passport import Passport, gather
@@ -27,7 +30,9 @@ from mlb_platform.mapping.loader import mapping_files
 from mlb_platform.mapping.resolve import Column, ResolvedTarget
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings, load_settings
+from mlb_platform.simulator import responses
 from resources.postgres import Postgres
+from resources.raw_store import InsertOutcome, RawCapture
 
 MAPPINGS = [f"{p.parent.name}/{p.stem}" for p in mapping_files(load_settings().mappings)]
 ON_PATH = {"json", "key", "position", "default", "nothing", "misfit"}
@@ -227,3 +232,39 @@ def test_the_date_of_a_box_score_cites_what_told_it(filled: Platform) -> None:
     assert column.how == "told" and column.capture is not None and column.capture.raw_table == "game.live_game_v1"
     assert column.pointer == "/gameData/datetime/officialDate"
     assert Bodies(filled.postgres).of(column.capture)[0]["gamePk"] == game
+
+
+def test_a_date_that_only_a_listing_tells_cites_the_listing(
+    database: Postgres, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Also once a poller has seen the same schedule again, of which no row is stored."""
+    platform = Platform(Settings(home=tmp_path, database_url=database.url), spark_factory=lambda: spark)
+    stored: dict[str, RawCapture] = {}
+    for response in responses(captures(1, date(2024, 7, 1), 3, [])):
+        if response.name not in ("game/boxscore", "schedule/schedule") or response.name in stored:
+            continue
+        days = response.payload.get("dates", ())
+        for listed in (listed for day in days for listed in day["games"]):
+            listed.pop("officialDate")
+        spec = gate_specs(platform.registry.mappings)[response.name]
+        request = Request(response.name, response.captured_at, response.id, {"id": response.id})
+        admitted = admit(orjson.dumps(response.payload), request, spec)
+        assert isinstance(admitted, RawCapture)
+        assert platform.raw.insert(spec.raw_table, admitted) is InsertOutcome.STORED
+        stored[response.name] = admitted
+    platform.transformation("game/boxscore").run()
+    schedule = stored["schedule/schedule"]
+    key = [f"game_pk={stored['game/boxscore'].entity_key}", "official_index=0"]
+    for minutes in (0, 5):
+        if minutes:
+            seen = replace(schedule, captured_at=schedule.captured_at + timedelta(minutes=minutes))
+            assert platform.raw.insert("schedule.schedule_raw", seen, poll=True) is InsertOutcome.SEEN
+        passport = gather(platform.stores, platform.registry, platform.settings.lake, "game.boxscore_officials", key)
+        (column,) = [c for c in passport.columns if c.name == "game_date"]
+        assert column.how == "told" and column.capture is not None
+        assert (column.capture.raw_table, column.capture.content_hash) == (
+            "schedule.schedule_raw",
+            schedule.content_hash,
+        )
+        assert (column.pointer, column.raw, column.agrees) == ("/dates/0/date", "2024-07-01", True)
+    platform.postgres.close()

@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 from helpers import MAY_1, MAY_2, SMALL, Bench, at, game, mapping_of
 from pyspark.sql import SparkSession
 
+from mlb_platform.extraction.extract import Extractor
 from mlb_platform.history.compare import Look
 from mlb_platform.history.corrections import AfterMerge, Examiner
 from mlb_platform.history.query import TimeTravel, empty_connection, named_entities, named_tables
@@ -186,6 +187,37 @@ def test_a_lake_made_anew_leaves_nothing_to_look_at_for_ever(bench: Bench, tmp_p
     assert left == []
 
 
+@pytest.mark.parametrize("came", ["late", "released"])
+def test_a_lake_made_anew_counts_no_correction_twice(bench: Bench, came: str) -> None:
+    """One that came late, or was released, is between two that were compared: what they differ in is told once."""
+    a = bench.put(game(1, [(1, 1, "a")]), 0)
+    bench.run()
+    if came == "released":
+        b = bench.put(game(1, [(1, -1, "a")]), 5)
+        bench.run()
+    c = bench.put(game(1, [(1, 2, "a")]), 10)
+    bench.run()
+    assert compared(bench) == [(a, c, 1, 2)]
+    if came == "late":
+        b = bench.put(game(1, [(1, 4, "a")]), 5)
+    else:
+        assert bench.stores.quality.release(bench.raw_table, b, released_by="hand") == 1
+    bench.run()
+    assert compared(bench) == [(a, c, 1, 2)], "it was never merged"
+    shutil.rmtree(bench.lake)
+    again = examined(Bench(bench.postgres, bench.lake, bench.spark, bench.mapping))
+    again.run()
+    between = 4 if came == "late" else -1
+    assert compared(again) == [(a, b, 1, between), (b, c, between, 2)]
+
+
+def compared(bench: Bench) -> list[tuple[Any, ...]]:
+    """Return of each correction the captures before and after and the values."""
+    with bench.postgres.transaction() as connection:
+        query = "SELECT old_raw_id, new_raw_id, old, new FROM quality.corrections ORDER BY new_captured_at, 1"
+        return connection.execute(query.encode()).fetchall()
+
+
 def test_captures_that_came_together_are_compared_too(bench: Bench) -> None:
     """Only the newest is merged; from the first one that is final on, what they differ in is there all the same."""
     bench.put(game(1, [(1, 7, "z")]), -2)
@@ -264,6 +296,27 @@ def test_vacuumed_versions_are_derived_instead(bench: Bench) -> None:
     assert (known.by_version, known.derived) == (0, 1)
     Examiner(bench.stores, str(bench.lake), [bench.mapping]).examine(bench.mapping, "small.plays")
     assert corrections(bench) == CHANGED
+
+
+def test_versions_that_are_gone_are_derived_in_one_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: a job of Spark for each would take a second a merge."""
+    for minute in range(5):
+        bench.put(game(1, [(1, minute % 4, f"at {minute}")]), minute)
+        bench.run()
+    before = table_history(States(bench.stores, str(bench.lake), bench.mapping), "small.plays").to_pylist()
+    folder = table_uri(str(bench.lake), "small.plays")
+    DeltaTable(folder).optimize.compact()
+    DeltaTable(folder).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    extracted, inner = [], Extractor.extract
+
+    def extract(extractor: Extractor, entities: Any, payload: Any) -> Any:
+        extracted.append(len(entities))
+        return inner(extractor, entities, payload)
+
+    monkeypatch.setattr(Extractor, "extract", extract)
+    after = table_history(States(bench.stores, str(bench.lake), bench.mapping), "small.plays").to_pylist()
+    assert after == before and [row["note"] for row in after] == [f"at {minute}" for minute in range(5)]
+    assert extracted == [4]
 
 
 def test_a_held_capture_is_in_force_at_no_time(bench: Bench) -> None:
@@ -404,6 +457,9 @@ def test_what_a_statement_names() -> None:
         "SELECT 1 FROM s.x, s.y WHERE game_pk = 5",
         "SELECT 1 FROM s.x WHERE game_pk = 5 UNION ALL SELECT 2 FROM s.x",
         "SELECT 1 FROM s.x WHERE game_pk = i",
+        "SELECT 1 FROM s.x, (VALUES (5)) r(game_pk) WHERE r.game_pk = 5",
+        "SELECT 1 FROM s.x JOIN unnest([5]) r(game_pk) ON true WHERE r.game_pk = 5",
+        "SELECT 1 FROM s.x AS t(i, game_pk) WHERE game_pk = 5",
     ):
         assert named_entities(query, "game_pk", whole) is None, query
 

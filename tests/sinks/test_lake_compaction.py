@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from resources import lake_compaction, lake_files
+from resources import lake_compaction, lake_files, lake_history
 from resources.delta_changes import read_changes, read_version
 from resources.delta_sink import DeltaSink
 from resources.delta_sink_schema import is_current
 from resources.errors import PlatformError
 from resources.lake import open_table, table_uri
-from resources.lake_compaction import MANY, compact_table
+from resources.lake_compaction import MANY, Compaction, compact_table
 from resources.lake_history import LOG_RETENTION, retention
 from resources.merge import MergeSpec
 from resources.postgres import Postgres
@@ -257,6 +257,27 @@ def test_time_travel_within_the_history_stays_and_what_is_older_goes(
     assert opened(lake, spec).version() == version
     merge(sink, spec, capture(0, 999))
     assert len(everything(sink, spec)) == 3 * 61
+
+
+def test_two_compactions_at_once_remove_the_past_together(
+    spec: MergeSpec, lake: str, aged: dict[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand beside the schedule: what the other one has removed meanwhile is no trouble of the lake."""
+    real, others = lake_history._needed, list[Compaction]()
+
+    def after_another(*asked: Any) -> set[str]:
+        found = real(*asked)
+        monkeypatch.setattr(lake_history, "_needed", real)
+        others.append(compact_table(lake, spec.table, ORDER, history_days=30))
+        return found
+
+    in_force = max(v for v, age in aged.items() if age > 30)
+    told = version_rows(lake, spec, in_force)
+    monkeypatch.setattr(lake_history, "_needed", after_another)
+    done = compact_table(lake, spec.table, ORDER, history_days=30)
+    assert others[0].swept.files > 10 and not done.swept.trouble
+    assert (done.swept.files, done.swept.bytes) == (0, 0), "counted once"
+    assert version_rows(lake, spec, in_force) == told
 
 
 def test_by_default_everything_of_a_year_stays(spec: MergeSpec, lake: str, aged: dict[int, int]) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from resources.merge_history import give_up_gone, unexamined_merges, unexamined_sinks, unexamined_tables
+from resources.merge_history import (
+    give_up_gone,
+    merge_history,
+    unexamined_merges,
+    unexamined_sinks,
+    unexamined_tables,
+)
 from resources.merge_state import MergeStates
 from resources.postgres import Connection, Postgres
 
@@ -87,6 +93,21 @@ def test_one_new_merge_of_a_game_followed_live_does_not_read_all_before(history:
         found = unexamined_merges(explained, "delta:a", TABLE)  # type: ignore[arg-type]
     assert [w.before.version for w in found if w.before] == [MERGES - 2]
     assert explained.read <= 2 + 2 * WAITING
+
+
+def test_the_merges_of_a_game_are_had_without_reading_those_of_others(history: Postgres) -> None:
+    """Only where the version of one is not known, all of the table tell of the first that is."""
+    with history.transaction() as connection:
+        connection.execute("UPDATE quality.merge_history SET scope = '3' WHERE version <= 10 AND sink = 'delta:a'")
+        connection.execute("ANALYZE quality.merge_history")
+        explained = Explained(connection)
+        found = merge_history(explained, "delta:a", TABLE, ["3"])  # type: ignore[arg-type]
+        assert [e.version for e in found.by_scope["3"]] == list(range(1, 11)) and found.first_version is None
+        assert explained.read <= 10
+        connection.execute("UPDATE quality.merge_history SET version = NULL WHERE version IN (1, 2)")
+        found = merge_history(connection, "delta:a", TABLE, ["3"])
+        entry = found.by_scope["3"][0]
+        assert (found.first_version, found.version_of(entry, 9999), found.last_version_of(entry, 9999)) == (2, 2, 2)
 
 
 def test_a_database_of_before_gets_the_index(history: Postgres) -> None:
