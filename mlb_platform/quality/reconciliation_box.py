@@ -64,7 +64,8 @@ def teams(table: str) -> str:
     )
     optional = [f"{group}_{m}" for group, _, _ in GROUPS for m in sorted(OPTIONAL)]
     uncounted = f"""SELECT game_pk, 'fielding_' || measure AS measure FROM uncounted WHERE fact = 'fielded'
-                    UNION ALL {_without_at_bats(table, "pitching_")}"""
+                    UNION ALL {_without_at_bats(table, "pitching_")}
+                    UNION ALL {_without_long_hits(table)}"""
     return statement(FACTS, _compared(actual, expected, "game_pk, side", "side", optional, uncounted))
 
 
@@ -89,6 +90,14 @@ def _without_at_bats(table: str, prefix: str = "") -> str:
     """Return the games whose pitchers have no at bat, however many batters they faced: older responses count none."""
     return f"""SELECT game_pk, '{prefix}at_bats' AS measure FROM {table} WHERE {OF_GAMES} GROUP BY 1
                HAVING max({prefix}at_bats) = 0 AND sum({prefix}batters_faced) > 0"""
+
+
+def _without_long_hits(table: str) -> str:
+    """Return the games of totals without a double or triple against, whatever was hit: before 2024 some count none."""
+    return f"""SELECT game_pk, 'pitching_' || measure AS measure FROM {table}
+               CROSS JOIN (VALUES ('doubles'), ('triples')) m (measure) WHERE {OF_GAMES} GROUP BY 1, 2
+               HAVING max(pitching_doubles) = 0 AND max(pitching_triples) = 0
+               AND sum(batting_doubles + batting_triples) > 0"""
 
 
 def _compared(actual: str, expected: str, keys: str, subject: str, optional: Sequence[str], uncounted: str) -> str:

@@ -154,14 +154,16 @@ FACTS = {
                      AS assists
               FROM game.live_game_fielding_credits WHERE {OF_GAMES} GROUP BY 1, 2, 3) counted
         {_FIELDED.join})""",
-    # Older feeds do not say who was charged with a run, or who made an out.
+    "credited": f"""credited AS (SELECT DISTINCT game_pk FROM game.live_game_fielding_credits WHERE {OF_GAMES})""",
+    # Older feeds do not say who was charged with a run, who was out, or who made an out.
     "uncounted": """uncounted AS (
         SELECT s.game_pk, 'pitched' AS fact, m.measure FROM scored s
         CROSS JOIN (VALUES ('runs'), ('earned_runs')) m (measure)
         GROUP BY 1, 2, 3 HAVING bool_or(s.pitcher_id IS NULL)
         UNION ALL
         SELECT g.game_pk, 'fielded', m.measure FROM games g
-        LEFT JOIN tracked t USING (game_pk) CROSS JOIN (VALUES ('put_outs'), ('assists')) m (measure)
-        WHERE t.game_pk IS NULL)""",
+        LEFT JOIN tracked t USING (game_pk) LEFT JOIN credited c USING (game_pk)
+        CROSS JOIN (VALUES ('put_outs'), ('assists')) m (measure)
+        WHERE t.game_pk IS NULL OR c.game_pk IS NULL)""",
 }
 """Facts by name, each after those it names."""

@@ -75,22 +75,35 @@ _SCORES = Measures(
         "score": (
             "(p.away_before + coalesce(r.away, 0)) || '-' || (p.home_before + coalesce(r.home, 0))",
             "p.away_score || '-' || p.home_score",
+            "true",
         ),
-        "is_scoring_play": ("(r.game_pk IS NOT NULL)::text", "p.is_scoring_play::text"),
+        "is_scoring_play": (
+            "(r.game_pk IS NOT NULL)::text",
+            "p.is_scoring_play::text",
+            "(r.game_pk IS NULL OR e.scores)",
+        ),
     }
 )
 RUNNING_SCORE = _rule(f"""
     WITH runs AS (
         SELECT game_pk, at_bat_index, count(*) FILTER (WHERE side = 'away') AS away,
                count(*) FILTER (WHERE side = 'home') AS home
-        FROM scored GROUP BY 1, 2)
+        FROM scored GROUP BY 1, 2),
+    ends AS (
+        SELECT game_pk, at_bat_index, bool_or(end_base = 'score') AS scores
+        FROM (SELECT game_pk, at_bat_index, end_base,
+                     rank() OVER (PARTITION BY game_pk, at_bat_index ORDER BY coalesce(play_index, 0) DESC) AS n
+              FROM game.live_game_runners WHERE {OF_GAMES}) moved WHERE n = 1 GROUP BY 1, 2)
     SELECT p.game_pk, m.measure, 'play ' || p.at_bat_index AS subject, {_SCORES[0]} AS expected, {_SCORES[1]} AS actual
     FROM (SELECT *, lag(away_score, 1, 0) OVER game AS away_before, lag(home_score, 1, 0) OVER game AS home_before
           FROM plays WINDOW game AS (PARTITION BY game_pk ORDER BY at_bat_index)) p
-    LEFT JOIN runs r USING (game_pk, at_bat_index)
+    LEFT JOIN runs r USING (game_pk, at_bat_index) LEFT JOIN ends e USING (game_pk, at_bat_index)
     {_SCORES.join}
-    WHERE p.is_complete""")
-"""The score after each play is the one before it and the runners it brought home; such a play is a scoring play."""
+    WHERE p.is_complete AND {_SCORES[2]}""")
+"""The score after each play is the one before it and the runners it brought home; such a play is a scoring play.
+
+A play whose runs came in before its result, on a balk or a wild pitch, says itself that it is one or that it is none.
+"""
 
 SCORING_PLAYS = _rule(f"""
     WITH runs AS (SELECT game_pk, at_bat_index, count(*) AS n FROM scored GROUP BY 1, 2),
@@ -197,7 +210,7 @@ _PLAYS = Measures(
         "thrown": (
             "'true'",
             "(t.game_pk IS NOT NULL)::text",
-            "(p.is_complete AND p.in_play IS NOT NULL AND p.code <> 'intent_walk')",
+            "(w.game_pk IS NULL AND p.is_complete AND p.in_play IS NOT NULL AND p.code <> 'intent_walk')",
         ),
         "numbered": ("t.numbered::text", "t.pitches::text", "t.numbered IS NOT NULL"),
         "events": ("l.due::text", "l.n::text", "l.game_pk IS NOT NULL"),
@@ -230,17 +243,22 @@ PITCHES = _rule(f"""
     listed AS (
         SELECT game_pk, at_bat_index, count(*) AS n,
                max(event_index) + 1 - min(min(event_index)) OVER (PARTITION BY game_pk) AS due
-        FROM events GROUP BY 1, 2)
+        FROM events GROUP BY 1, 2),
+    without AS (
+        SELECT game_pk FROM game.live_game_player_pitching p WHERE {OF_GAMES}
+        AND NOT EXISTS (SELECT FROM thrown t WHERE t.game_pk = p.game_pk)
+        GROUP BY 1 HAVING coalesce(max(pitches_thrown), 0) = 0)
     SELECT game_pk, m.measure, 'play ' || at_bat_index AS subject, {_PLAYS[0]} AS expected, {_PLAYS[1]} AS actual
     FROM thrown t FULL JOIN played p USING (game_pk, at_bat_index) LEFT JOIN counts c USING (game_pk, at_bat_index)
-    LEFT JOIN listed l USING (game_pk, at_bat_index)
+    LEFT JOIN listed l USING (game_pk, at_bat_index) LEFT JOIN without w USING (game_pk)
     {_PLAYS.join}
     WHERE {_PLAYS[2]}""")
 """Every pitch is in a play, none is missing in the numbers of its play, and the last one leaves the play's count.
 
 A play with a batted ball has one pitch in play, another none. What only a pitch can bring about has one: not so an
 intentional walk, which adds balls that were not thrown. Pitches and other events of a play are numbered together, by
-the game from 0 or 1, so one that is gone leaves a gap.
+the game from 0 or 1, so one that is gone leaves a gap. In games without any pitch, as in lower leagues, none is missed
+where no line of a pitcher has some.
 """
 
 

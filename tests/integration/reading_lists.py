@@ -156,7 +156,9 @@ def _split(person_id: int, of_kind: Json, split: Json) -> Row:
     row |= scalars(split, named={"date": "game_date", "numTeams": "team_count", "numLeagues": "league_count"})
     for name in ("team", "league", "sport", "opponent"):
         row |= _named(split, name)
-    row |= {"batter_id": at(split, "batter.id"), "batter_name": at(split, "batter.fullName")}
+    for name in ("batter", "pitcher"):
+        row |= {f"{name}_id": at(split, f"{name}.id"), f"{name}_name": at(split, f"{name}.fullName")}
+    row |= {"pitch_type": at(split, "stat.type.code"), "pitch_description": at(split, "stat.type.description")}
     row |= {"game_pk": at(split, "game.gamePk"), "game_number": at(split, "game.gameNumber")}
     row |= {"day_night": at(split, "game.dayNight"), "sport_abbreviation": at(split, "sport.abbreviation")}
     row |= scalars(split.get("position"), "position_") | scalars(split.get("split"), "split_")
@@ -174,6 +176,9 @@ def _split(person_id: int, of_kind: Json, split: Json) -> Row:
         "season": "season", "team": "team_id", "league": "league_id", "sport": "sport_id", "type": "game_type",
         "game": "game_pk", "date": "game_date", "position": "position_code", "opponent": "opponent_id",
         "zones": "zone_name", "split": "split_code",
+        **({"home": "is_home", "win": "is_win"} if row["game_pk"] is None else {}),
+        "month": "month", "day": "day_of_week", "pitcher": "pitcher_id",
+        **({"batter": "batter_id"} if kind != "sprayChart" else {}), "pitch": "pitch_type",
     }  # fmt: skip
     told = [f"{label}={row[name]}" for label, name in parts.items() if row.get(name) is not None]
     return row | {"split_key": "/".join(told)}
