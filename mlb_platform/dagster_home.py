@@ -29,6 +29,8 @@ MAX_RUNS = 2
 """Runs at a time; each has a JVM of its own."""
 API_POOL = "statsapi"
 """Runs that ask the API take a slot of this concurrency pool."""
+PERMANENT_TAG = "fails_again"
+"""Tag of a failed run that would fail again in the same way: its sensor does not request it again."""
 POOL_LIMITS = {API_POOL: 1}
 """Pools with fewer slots than runs at a time; a limit changed in the UI stays."""
 BATCH_SIZE, EVENTS_PER_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "50"

@@ -21,9 +21,10 @@ from resources.delta_executors import delta_executors
 from resources.delta_sink_diff import find_changes, scope_condition
 from resources.delta_sink_schema import bring_to_spec, is_current
 from resources.executor_rows import apart
-from resources.lake import LakeError, find_commit, lake_error, read_table, sink_id, table_uri
+from resources.lake import LakeError, find_commit, lake_error, read_table, sink_id
 from resources.lake_compaction import keep_few
 from resources.lake_handles import opened
+from resources.lake_place import table_uri
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec, ScopeState, StaleScope
 from resources.merge_batch import Tally, arrow_schema, checked_rows, counted_rows, rows_of
 from resources.merge_offers import Offered, split_offered

@@ -12,8 +12,9 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.schema import PrimitiveType
 
 from resources.delta_engines import CommitConflict, commit_properties
-from resources.lake import dataset, open_table, table_uri
+from resources.lake import dataset, open_table
 from resources.lake_history import HISTORY_DAYS, LOG_RETENTION, retention
+from resources.lake_place import table_uri
 from resources.merge import ColumnSpec, MergeSpec
 from resources.merge_schema import ColumnChanges, ExistingColumn, plan_columns, takes_null
 from resources.sql_types import arrow_type, delta_type, from_delta, parse_type

@@ -1,4 +1,4 @@
-"""Where tables lie in a lake, and reading them: open one, list its files, query them all by DuckDB."""
+"""Reading the tables of a lake: open one, list its files, query them all by DuckDB."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from resources.errors import PlatformError
+from resources.lake_place import is_remote, lake_root, table_uri
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pa_dataset
 
-NORMALIZED = "normalized"
 COMMIT_ID = "userMetadata"
 """Where a commit carries its batch: Spark's name for it, so that its DESCRIBE HISTORY shows ours too."""
 _ODD = re.compile(r"[%*?\[]")
@@ -28,25 +28,6 @@ _ODD = re.compile(r"[%*?\[]")
 
 class LakeError(PlatformError):
     """A lake, or a table in it, that cannot be read or written; names the path."""
-
-
-def table_uri(lake: str, table: str) -> str:
-    """Return the place of `schema.table` in a lake; an absolute path for a local one."""
-    parts = table.split(".")
-    if len(parts) != 2 or not all(parts):
-        raise PlatformError(f"table name {table!r} is not schema.table")
-    return "/".join([_root(lake), *parts])
-
-
-def _root(lake: str) -> str:
-    if is_remote(lake):
-        return f"{lake.rstrip('/')}/{NORMALIZED}"
-    return str(Path(lake.removeprefix("file://")).expanduser().absolute() / NORMALIZED)
-
-
-def is_remote(lake: str) -> bool:
-    """Tell whether a lake is an object store rather than a folder."""
-    return "://" in lake and not lake.startswith("file://")
 
 
 def open_table(lake: str, table: str) -> DeltaTable | None:
@@ -145,7 +126,7 @@ def find_commit(table: DeltaTable, batch_id: uuid.UUID, after: int) -> dict[str,
 
 def lake_tables(lake: str) -> Iterator[str]:
     """Yield the names, schema.table, of the tables in a lake, in order."""
-    root = _root(lake)
+    root = lake_root(lake)
     if is_remote(lake):
         store, base = fs.FileSystem.from_uri(root)
         entries = store.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))

@@ -17,9 +17,10 @@ from typing import Any
 from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 
-from resources.lake import LakeError, lake_error, open_table, table_uri
+from resources.lake import LakeError, lake_error, open_table
 from resources.lake_files import TableFiles, added_files, depth, measure, ranges, small_files
 from resources.lake_history import HISTORY_DAYS, Swept, keep_history
+from resources.lake_place import table_uri
 
 TARGET_BYTES = 16 << 20
 """Size of the files made: a merge that changes a row writes the row's file anew, so they are not larger."""

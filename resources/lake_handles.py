@@ -16,7 +16,8 @@ from threading import Lock
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from resources.lake import is_remote, open_table, table_uri
+from resources.lake import open_table
+from resources.lake_place import is_remote, table_uri
 
 _IDLE_PER_TABLE = 2
 _Mark = tuple[int, int]

@@ -15,12 +15,11 @@ import psycopg
 from dagster import RetryRequested
 from deltalake.exceptions import CommitFailedError
 
+from mlb_platform.dagster_home import PERMANENT_TAG
 from resources.errors import PlatformError
 
 RETRIES = 3
 FIRST_WAIT_SECONDS = 3.0
-PERMANENT_TAG = "fails_again"
-"""Tag of a failed run that would fail again in the same way: its sensor does not request it again."""
 _LASTING = (psycopg.errors.DiskFull, psycopg.errors.InvalidPassword, psycopg.errors.InvalidCatalogName)
 _SPARK_LOST = ("Py4JNetworkError", "Py4JError", "SparkConnectGrpcException")
 

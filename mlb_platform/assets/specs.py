@@ -26,7 +26,7 @@ from mlb_platform.mapping.paths import render_steps
 from mlb_platform.mapping.resolve import RAW_COLUMNS, Column, ResolvedMapping, ResolvedTarget
 from mlb_platform.mapping.shape import column_paths
 from resources.io_manager import IO_MANAGER_KEY, MERGE_SPEC
-from resources.lake import table_uri
+from resources.lake_place import table_uri
 
 DEFAULT_OWNER = "team:data-platform"
 COLUMN_LINEAGE = "dagster/column_lineage"

@@ -33,6 +33,11 @@ def _platform_of(context: Any) -> Platform:
 
 def materialize_tables(context: AssetExecutionContext, mapping: ResolvedMapping) -> Iterator[MaterializeResult[Any]]:
     """Bring the selected tables up to the newest good captures of the run's dates, one result a table."""
+    with tried_again(context):
+        yield from _materialize(context, mapping)
+
+
+def _materialize(context: AssetExecutionContext, mapping: ResolvedMapping) -> Iterator[MaterializeResult[Any]]:
     selected = {table_of_key(key) for key in context.selected_asset_keys}
     tables = [t.name for t in mapping.targets if t.name in selected]
     platform = _platform_of(context)

@@ -13,7 +13,6 @@ from dagster import (
 )
 
 from mlb_platform.assets.partitions import backfill_policy
-from mlb_platform.assets.retries import tried_again
 from mlb_platform.assets.specs import python_name, table_specs
 from mlb_platform.mapping.resolve import ResolvedMapping
 
@@ -42,7 +41,6 @@ def table_assets(mapping: ResolvedMapping, partitions: PartitionsDefinition[Any]
         # here, since loading the definitions needs nothing of what computes and merges
         from mlb_platform.assets.step import materialize_tables
 
-        with tried_again(context):
-            yield from materialize_tables(context, mapping)
+        yield from materialize_tables(context, mapping)
 
     return tables

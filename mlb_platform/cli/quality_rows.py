@@ -66,7 +66,8 @@ class Question:
         from pyspark.sql import functions as F
 
         from mlb_platform.quality.contract import spark_type
-        from resources.lake import open_table, table_uri
+        from resources.lake import open_table
+        from resources.lake_place import table_uri
         from resources.own_tables import table_exists
         from resources.raw_frames import jdbc_options
 

@@ -246,8 +246,9 @@ def _database(s: Settings) -> str:
 
 
 def _lake(s: Settings) -> str:
-    from resources.lake import is_remote, lake_error, lake_tables, missing_files
+    from resources.lake import lake_error, lake_tables, missing_files
     from resources.lake_handles import opened
+    from resources.lake_place import is_remote
 
     if not is_remote(s.lake):
         folder = Path(s.lake.removeprefix("file://")).expanduser().absolute()

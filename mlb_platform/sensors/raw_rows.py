@@ -24,8 +24,8 @@ from dagster import (
     sensor,
 )
 
-from mlb_platform.assets.retries import PERMANENT_TAG
 from mlb_platform.assets.specs import python_name, raw_key
+from mlb_platform.dagster_home import PERMANENT_TAG
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.sensors.cursor import MAX_ATTEMPTS, Cursor, Place, Request

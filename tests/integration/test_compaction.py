@@ -17,7 +17,8 @@ from mlb_platform.definitions import build_definitions
 from mlb_platform.platform import Platform
 from mlb_platform.settings import Settings
 from resources.delta_sink import DeltaSink
-from resources.lake import LakeError, open_table, table_uri
+from resources.lake import LakeError, open_table
+from resources.lake_place import table_uri
 from resources.merge import MergeSpec
 from resources.postgres import Postgres
 from tests.sinks.harness import Capture, batch, new_spec

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from asset_checks.evaluate import evaluate
 from asset_checks.names import PARITY, RELATIONSHIPS
-from resources.lake import table_uri
+from resources.lake_place import table_uri
 from resources.postgres import Postgres
 
 MAY_2 = MAY_1 + timedelta(days=1)

@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 
 from mlb_platform.assets import retries
 from mlb_platform.assets.jobs import job_name
-from mlb_platform.assets.retries import PERMANENT_TAG, fails_again, is_transient
+from mlb_platform.assets.retries import fails_again, is_transient
+from mlb_platform.dagster_home import PERMANENT_TAG
 from mlb_platform.definitions import build_definitions
 from mlb_platform.extraction.work import TableBatch, Work
 from mlb_platform.platform import Platform

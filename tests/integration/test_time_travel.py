@@ -22,7 +22,7 @@ from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.mapping.types import SqlType
 from resources.delta_sink import DeltaSink
-from resources.lake import table_uri
+from resources.lake_place import table_uri
 from resources.postgres import Postgres
 
 FINAL = SMALL.replace(

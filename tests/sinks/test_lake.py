@@ -17,7 +17,8 @@ from deltalake import DeltaTable
 from resources.delta_sink import DeltaSink
 from resources.embedded_postgres import EmbeddedPostgres
 from resources.errors import PlatformError
-from resources.lake import file_list, lake_connection, lake_tables, open_table, table_uri
+from resources.lake import file_list, lake_connection, lake_tables, open_table
+from resources.lake_place import table_uri
 from resources.merge import ColumnSpec, MergeBatch, MergeSpec, Sink
 from resources.postgres import Postgres
 from resources.postgres_sink import PostgresSink

@@ -19,9 +19,10 @@ from resources.delta_changes import read_changes, read_version
 from resources.delta_sink import DeltaSink
 from resources.delta_sink_schema import is_current
 from resources.errors import PlatformError
-from resources.lake import open_table, table_uri
+from resources.lake import open_table
 from resources.lake_compaction import MANY, Compaction, compact_table
 from resources.lake_history import LOG_RETENTION, retention
+from resources.lake_place import table_uri
 from resources.merge import MergeSpec
 from resources.postgres import Postgres
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from resources.lake import duckdb_source, table_uri
+from resources.lake import duckdb_source
 from resources.lake_handles import opened
+from resources.lake_place import table_uri
 
 NAME = "game.plays"
 

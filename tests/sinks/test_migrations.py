@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from resources.errors import PlatformError
-from resources.lake import table_uri
+from resources.lake_place import table_uri
 from resources.merge import ColumnSpec, IndexSpec, MergeBatch, MergeSpec, ReferenceSpec, ScopeVersion, Sink
 from resources.merge_batch import arrow_schema
 from resources.merge_schema import SchemaChangeRefused

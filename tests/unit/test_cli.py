@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -54,6 +55,22 @@ def test_version_and_help_need_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("mlb 0.")
+
+
+def test_definitions_load_without_what_runs_need(tmp_path: Path) -> None:
+    """Dagster's webserver, daemon and every run load them; what reads, computes and merges comes with the first run."""
+    code = (
+        "import sys; from mlb_platform.settings import load_settings;"
+        "from mlb_platform.definitions import build_definitions;"
+        "build_definitions(load_settings()).get_repository_def();"
+        "heavy = {'duckdb', 'deltalake', 'pyarrow.compute', 'httpx2', 'pandas', 'sqlalchemy',"
+        " 'mlb_platform.extraction.work', 'mlb_platform.quality.report'} & set(sys.modules); assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "MLB_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
