@@ -70,6 +70,7 @@ class Arena:
     def compare(self, workload: Workload, peers: Sequence[str] = (HAND,), told_of: str = "") -> None:
         """Compare tables by content, ours in both sinks with those of some peers; note what differs."""
         before = f"{told_of}: " if told_of else ""
+        workload.compared += 1
         workload.different += [before + line for line in differences(self.ours, {p: self._tables[p] for p in peers})]
 
     @property

@@ -40,7 +40,8 @@ def season(axes: Axes, found: Found) -> None:
     names = {c: c for c in seconds}
     if scaled is not None:
         seconds[PER_TABLE] = scaled
-        names[PER_TABLE] = f"{PER_TABLE}, scaled\nfrom {parts}"
+        whole = " and " in str(parts)  # by a line through two parts; a single part's own time is told of the part
+        names[PER_TABLE] = f"{PER_TABLE}, scaled\nfrom {parts}" if whole else f"{PER_TABLE},\n{parts}"
     order = [c for c in (PER_TABLE, DUCKDB, HAND, OURS, DAGSTER) if c in seconds]
     bars = axes.barh([names[c] for c in order], [seconds[c] for c in order], color=[COLOURS[c] for c in order])
     axes.bar_label(bars, fmt="%.1f", padding=3)
@@ -55,9 +56,10 @@ def phases(*names: str) -> Callable[[Axes, Found], None]:
         shown = [c for c in SIDE_BY_SIDE if c in found["median"]]
         width = 0.8 / len(shown)
         for n, contender in enumerate(shown):
-            values = [found["median"][contender].get(name, 0.0) for name in names]
-            places = [x + (n - (len(shown) - 1) / 2) * width for x in range(len(names))]
-            bars = axes.bar(places, values, width, label=contender, color=COLOURS[contender])
+            values = {x: found["median"][contender].get(name) for x, name in enumerate(names)}
+            measured = {x: seconds for x, seconds in values.items() if seconds is not None}
+            places = [x + (n - (len(shown) - 1) / 2) * width for x in measured]
+            bars = axes.bar(places, list(measured.values()), width, label=contender, color=COLOURS[contender])
             axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=8)
         axes.set_xticks(range(len(names)), ["empty tables" if name == "end to end" else name for name in names])
         axes.set_ylabel("seconds")
@@ -169,9 +171,21 @@ def together(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Put the workloads of several runs together, as a long run may be made in parts; of one measured twice the later.
 
     Targets are judged anew; what the runs say of the machine is the last one's.
+
+    Raises:
+        ValueError: the runs are of different sizes.
     """
+    days = sorted({str(result["at"])[:10] for result in results})
+    if len(sizes := {str(result["size"]) for result in results}) > 1:
+        raise ValueError(f"runs of one size can be put together, not of {', '.join(sorted(sizes))}")
     workloads = {name: found for result in results for name, found in result["workloads"].items()}
-    return {**results[-1], "workloads": workloads, "targets": [r.to_json() for r in judged(workloads)]}
+    targets = [r.to_json() for r in judged(workloads)]
+    return {
+        **results[-1],
+        "at": " to ".join(dict.fromkeys((days[0], days[-1]))),
+        "workloads": workloads,
+        "targets": targets,
+    }
 
 
 def main(given: Sequence[str] | None = None) -> int:

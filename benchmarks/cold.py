@@ -37,9 +37,11 @@ def measure(repeat: int) -> Workload:
             started = time.perf_counter()
             run_quietly([sys.executable, *command, *tables], home)
             workload.add("command", {"end to end": time.perf_counter() - started})
+            ours.games()
             ours.reset()
             ours.prepare()
             workload.add("steps", _steps(home, day, tables))
+            ours.games()
         for package, seconds in imports(home).items():
             workload.facts[f"import of {package}"] = seconds
     told(

@@ -49,8 +49,13 @@ def _of_lake(table: DeltaTable, columns: list[str]) -> pa.Table:
 
 
 def compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
-    """Yield a line for every row that is not in all of the contents of a table, a few of each."""
+    """Yield a line for every row that is not in all of the contents of a table, a few of each; or one if none has rows.
+
+    Every contender with nothing to do would leave the same tables, too.
+    """
     (first, wanted), *others = contents.items()
+    if not any(table.num_rows for table in contents.values()):
+        yield f"{spec.table}: no rows to compare"
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("wanted", wanted)

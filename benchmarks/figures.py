@@ -25,6 +25,8 @@ class Workload:
     """Load average of the machine when it began: above 1, others were at work."""
     seconds: dict[str, Samples] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
+    compared: int = 0
+    """How many times tables were compared."""
     different: list[str] = field(default_factory=list)
     """A line for every table whose contents differ between contenders."""
 
@@ -45,5 +47,5 @@ class Workload:
         facts = {name: round(x, 4) if isinstance(x, float) else x for name, x in self.facts.items()}
         return {
             "games": self.games, "rows": self.rows, "load_before": round(self.load, 2), "median": medians,
-            "samples": samples, "facts": facts, "same_content": not self.different,
+            "samples": samples, "facts": facts, "same_content": not self.different if self.compared else None,
         }  # fmt: skip

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -21,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cpu import CpuClock
+from benchmarks.home import temporary_home
 from benchmarks.ours import Ours, timed
 from benchmarks.report import RESULTS, machine, told
 from benchmarks.season_lake import SeasonLake, date_of
 from mlb_platform.settings import load_settings
 from resources.delta_sink import DeltaSink
-from resources.embedded_postgres import EmbeddedPostgres
 from resources.lake import lake_connection, lake_tables, open_table, table_uri
 from resources.lake_compaction import compact_table
 from resources.lake_files import measure as measure_files
@@ -81,16 +80,8 @@ def measure_lake(spark: SparkSession, lake: str, days: int) -> dict[str, Any]:
 
 @contextmanager
 def _ours() -> Iterator[Ours]:
-    with tempfile.TemporaryDirectory(prefix="mlb-lake-bench-") as folder:
-        home = Path(folder)
-        server = EmbeddedPostgres(home / "postgres", home / "logs")
-        ours = Ours(home, load_settings().jars)
-        try:
-            with closing(ours):
-                yield ours
-            ours.platform.postgres.close()
-        finally:
-            server.stop()
+    with temporary_home() as home, closing(Ours(home, load_settings().jars)) as ours:
+        yield ours
 
 
 def _merged(ours: Ours, season: SeasonLake, days: int) -> list[float]:

@@ -123,13 +123,15 @@ def measure(options: Options) -> dict[str, Fact]:
         batches.started = time.monotonic()
         seconds = options.warm_up + options.minutes * 60
         arguments = (platform.postgres.url, options.games, options.every, options.at_once, seconds)
-        sender = multiprocessing.get_context("spawn").Process(target=send, args=arguments)
+        sender = multiprocessing.get_context("spawn").Process(target=send, args=arguments, daemon=True)
         sender.start()
         time.sleep(options.warm_up)
         before = memory()
         while sender.is_alive():
             sender.join(30)
             live.check()
+        if sender.exitcode:
+            raise RuntimeError(f"the process that stores captures ended with {sender.exitcode}")
         live.drain()
         after = memory()
         begun = time.perf_counter()
@@ -139,6 +141,8 @@ def measure(options: Options) -> dict[str, Fact]:
     _tell(options, everything, batches, before, after)
     told(f"stopped, Delta up to date: {stopped:.1f} s")
     warm = batches.warm.summary
+    if not warm.count:
+        raise RuntimeError("no capture was merged after the warm-up")
     found: dict[str, Fact] = {"captures": float(warm.count), "p50": warm.p50, "p95": warm.p95, "max": warm.maximum}
     found |= {"p50, warm-up included": everything.p50, "p95, warm-up included": everything.p95}
     found |= {"micro-batches": float(len(batches.sizes)), "stop": stopped}

@@ -42,7 +42,7 @@ def section(result: Mapping[str, Any], charts: Sequence[str], images: str = "ima
     where = f"{machine['cores']} cores, {machine['memory_gib']} GiB, Python {machine['python']}"
     load = max((w["load_before"] for w in result["workloads"].values()), default=0.0)
     lines = [
-        f"Figures of {result['at'][:10]}, size `{result['size']}`, medians: {where}, {versions}; "
+        f"Figures of {result['at'].partition('T')[0]}, size `{result['size']}`, medians: {where}, {versions}; "
         f"load average at most {load:g} before a workload.",
         "", *_targets(result["targets"]),
     ]  # fmt: skip

@@ -84,6 +84,18 @@ class Ours:
         shutil.rmtree(platform.settings.lake, ignore_errors=True)
         platform.stores = replace(platform.stores, sinks=platform.new_stores().sinks)
 
+    def games(self) -> int:
+        """Return the number of games in the tables.
+
+        Raises:
+            RuntimeError: there are none, so that a run has been timed that did nothing.
+        """
+        with self.platform.postgres.transaction() as connection:
+            (found,) = connection.execute("SELECT count(*) FROM game.live_game_metadata").fetchone() or (0,)
+        if not found:
+            raise RuntimeError("the tables are empty: nothing was materialized")
+        return int(str(found))
+
     def transformation(self) -> BaseTransformation:
         """Return the transformation over the tables that the peer has too."""
         return self.platform.transformation(MAPPING, self.tables)

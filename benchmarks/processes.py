@@ -7,14 +7,19 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from benchmarks.home import end_orderly
 from benchmarks.report import told
 from mlb_platform.settings import PROJECT_ROOT
+
+_TO_END = 60
+"""Seconds that a process has to stop its server and remove its home, when this one is told to end."""
 
 
 def measured_by(module: str, *arguments: str) -> dict[str, Any]:
@@ -26,11 +31,26 @@ def measured_by(module: str, *arguments: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "figures.json"
         command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", str(out)]
-        done = subprocess.run(command, check=False, cwd=PROJECT_ROOT)
+        code = ended(command)
         if not out.exists():
-            raise RuntimeError(f"benchmarks.{module} ended with {done.returncode} and left no figures")
+            raise RuntimeError(f"benchmarks.{module} ended with {code} and left no figures")
         found: dict[str, Any] = orjson.loads(out.read_bytes())
         return found
+
+
+def ended(command: Sequence[str]) -> int:
+    """Run a command to its end, also where this process is interrupted (`subprocess.run` would kill it)."""
+    end_orderly()
+    process = subprocess.Popen(command, cwd=PROJECT_ROOT)
+    try:
+        return process.wait()
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):  # of which a terminal tells both
+            process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_TO_END)
+        process.kill()
+        raise
 
 
 def leave(out: Path | None, figures: Mapping[str, Any]) -> None:

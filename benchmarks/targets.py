@@ -102,6 +102,15 @@ def _growth(f: Figures) -> float | None:
     return ratio(f.fact("growth", "seconds a game, most"), f.fact("growth", "seconds a game, fewest"))
 
 
+def _memory(f: Figures) -> float | None:
+    """Return the peak of memory with most games by that with the fewest, of all parts together."""
+    most, fewest = (
+        sum(f.fact("growth", f"peak MB of {kind}, {size}") or 0.0 for kind in ("driver", "jvm", "workers"))
+        for size in ("most", "fewest")
+    )
+    return ratio(most, fewest)
+
+
 _THROUGH, _WITHOUT = "through Dagster / handwritten", "without Dagster / handwritten"
 TARGETS = (
     Target("season", "season", _THROUGH, 1.0, _beside("season", DAGSTER, "end to end")),
@@ -126,6 +135,7 @@ TARGETS = (
     Target("checks_date", "date", "checks and lineage: share of a date", 0.10, _checks("date")),
     Target("live", "live", "raw commit to visible rows, p95", 2.0, _fact("live", "p95"), "s"),
     Target("growth", "growth", "time per game, most games / fewest", 1.2, _growth),
+    Target("memory", "growth", "peak of memory, most games / fewest", 1.2, _memory),
     Target("duckdb_query", "lake", "a date's slowest query by DuckDB, warm", 1.0,
            _fact("lake", "slowest query by duckdb, warm, after compaction"), "s"),
     Target("spark_query", "lake", "a date's slowest query by Spark, warm", 1.0,

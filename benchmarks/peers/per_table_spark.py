@@ -60,8 +60,9 @@ class PerTableSpark:
     def _rows(self, first: date, last: date, table: str) -> DataFrame:
         options = jdbc_options(self._postgres.url)
         query = _NEWEST.format(first=first, last=last)
-        with self._postgres.transaction() as connection:
-            low, high = connection.execute(b"SELECT min(raw_id), max(raw_id) + 1 FROM game.live_game_v1").fetchone()  # type: ignore[misc]
+        with self._postgres.transaction() as connection:  # of these rows: by those of all rows one task had them all
+            bounds = f"SELECT coalesce(min(raw_id), 0), coalesce(max(raw_id), 0) + 1 FROM {query}".encode()
+            low, high = connection.execute(bounds).fetchone()  # type: ignore[misc]
         raw = self._spark.read.jdbc(
             options.pop("url"), query, "raw_id", low, high, self._spark.sparkContext.defaultParallelism,
             properties=options,

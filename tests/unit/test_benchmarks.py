@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import os
 import random
-from datetime import UTC, datetime
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -14,16 +20,20 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from benchmarks import dagster_run, growth, run
 from benchmarks.cold import import_seconds
+from benchmarks.compare import compare
 from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, Workload
 from benchmarks.gate import judge_twice, limits_of
 from benchmarks.markdown import BEGIN, END, put_into, section
 from benchmarks.peers.duckdb_sql import documents_sql, rows_sql
 from benchmarks.peers.handwritten_rows import _decimals
 from benchmarks.peers.handwritten_tables import TABLES, TECHNICAL
-from benchmarks.raw import _correct
+from benchmarks.raw import GAMES_A_DATE, _correct
+from benchmarks.side_by_side import told_differences
 from benchmarks.targets import TARGETS, judged, ratio
 from benchmarks.workloads.season import at_least
+from benchmarks.workloads.sizes import Size
 from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.shape import document_tree
@@ -63,7 +73,7 @@ def test_a_season_of_the_usual_jobs_takes_at_least_what_its_parts_tell() -> None
 
 
 def _workload(name: str, seconds: dict[str, dict[str, float]], **facts: float | str) -> Workload:
-    found = Workload(name, 15, 8_000, 0.5, facts=dict(facts))
+    found = Workload(name, 15, 8_000, 0.5, facts=dict(facts), compared=1)
     for contender, phases in seconds.items():
         found.add(contender, phases)
     return found
@@ -95,7 +105,10 @@ def _growth() -> dict[str, float]:
     sizes = {"fewest": (500.0, 0.06), "most": (10_000.0, 0.066)}
     facts = {f"games, {n}": games for n, (games, _) in sizes.items()}
     facts |= {f"seconds a game, {n}": seconds for n, (_, seconds) in sizes.items()}
-    return facts | {f"peak MB of {kind}, {n}": 100.0 for kind in ("driver", "jvm", "workers") for n in sizes}
+    peaks = {"driver": (100.0, 100.0), "jvm": (1_000.0, 1_450.0), "workers": (400.0, 400.0)}
+    return facts | {
+        f"peak MB of {kind}, {n}": mb for kind, of in peaks.items() for n, mb in zip(sizes, of, strict=True)
+    }
 
 
 def _lake() -> dict[str, float]:
@@ -118,8 +131,8 @@ def test_medians_are_taken_of_the_samples() -> None:
     [
         ("season", 1.3, False), ("per_table", 10.0, True), ("date", 1.3, True), ("recaptured_bare", 1.2, True),
         ("cold", 12.7, True), ("unchanged", 0.05, True), ("corrected", 0.5, False), ("checks", 0.1 / 1.3, True),
-        ("live", 2.5, False), ("growth", 1.1, True), ("sensor", 0.6, True), ("definitions", 2.0, True),
-        ("duckdb_query", 0.2, True), ("spark_query", 0.2, True),
+        ("live", 2.5, False), ("growth", 1.1, True), ("memory", 1.3, False), ("sensor", 0.6, True),
+        ("definitions", 2.0, True), ("duckdb_query", 0.2, True), ("spark_query", 0.2, True),
     ],
 )  # fmt: skip
 def test_targets_are_ratios_of_one_run(found: dict[str, Any], key: str, value: float, passed: bool) -> None:
@@ -135,7 +148,7 @@ def test_what_was_not_measured_is_neither_reached_nor_missed() -> None:
 def test_keys_of_targets_are_distinct_and_every_limit_has_one() -> None:
     keys = [target.key for target in TARGETS]
     assert len(set(keys)) == len(keys)
-    assert set(limits_of()) <= set(keys)
+    assert set(limits_of()) == {"date", "date_bare", "unchanged", "unchanged_bare", "recorded_again"} <= set(keys)
 
 
 def test_gate_passes_within_the_limits_and_fails_beyond(found: dict[str, Any]) -> None:
@@ -148,7 +161,10 @@ def test_gate_passes_within_the_limits_and_fails_beyond(found: dict[str, Any]) -
     assert judge_twice(lambda: next(turns), limits)[1] == [], "a busy moment is no regression"
     assert judge_twice(dict, limits)[1] == ["date: not measured", "unchanged: not measured"]
     differing = found | {"date": {**found["date"], "same_content": False}}
-    assert judge_twice(lambda: differing, limits)[1] == ["date: tables differ"]
+    turns = iter([differing, found])
+    assert judge_twice(lambda: next(turns), limits)[1] == ["date: tables differ"], "no busy moment makes them differ"
+    unseen = found | {"date": Workload("date").to_json() | {"median": found["date"]["median"]}}
+    assert judge_twice(lambda: unseen, limits)[1] == ["date: tables were not compared"]
 
 
 def test_gate_knows_no_limit_without_a_target(found: dict[str, Any]) -> None:
@@ -160,11 +176,14 @@ def test_parts_of_a_run_are_put_together_and_judged_as_one(found: dict[str, Any]
     """Of a workload measured twice the later counts; a target that needs two workloads finds them in two parts."""
     from benchmarks.charts import together
 
-    parts = [{"size": "full", "workloads": {name: found[name]}} for name in found]
+    parts = [{"size": "full", "at": "2026-11-28T10:00", "workloads": {name: found[name]}} for name in found]
     other = _workload("date", {c: {"end to end": 100.0} for c in (HAND, OURS, DAGSTER)})
-    whole = together([{"size": "full", "workloads": {"date": other}}, *parts])
+    whole = together([{"size": "full", "at": "2026-11-27T10:00", "workloads": {"date": other}}, *parts])
+    assert (whole["at"], together(parts)["at"]) == ("2026-11-27 to 2026-11-28", "2026-11-28")
     assert whole["workloads"] == found
     assert whole["targets"] == [r.to_json() for r in judged(found)]
+    with pytest.raises(ValueError, match="of one size"):
+        together([{"size": "bench", "at": "2026-11-28T10:00", "workloads": found}, *parts])
 
 
 def test_charts_are_the_same_bytes_for_the_same_figures(found: dict[str, Any], tmp_path: Path) -> None:
@@ -178,6 +197,135 @@ def test_charts_are_the_same_bytes_for_the_same_figures(found: dict[str, Any], t
         assert first.read_bytes() == second.read_bytes()
         assert b"dc:date" not in first.read_bytes()
     assert [f.stem for f in draw({"workloads": {"live": found["live"]}}, tmp_path)] == ["live"]
+
+
+def test_charts_tell_of_what_was_measured(found: dict[str, Any], tmp_path: Path) -> None:
+    """What a contender has not done is no bar of 0 seconds, and the time of a part is not told as a season's."""
+    from benchmarks.charts import draw
+
+    found["unchanged"]["median"][DAGSTER]["recorded again"] = 0.7
+    found["season"]["facts"]["per_table_spark, scaled from"] = at_least({30: 160.0}, 150)[1]
+    draw({"workloads": found}, tmp_path)
+    assert ">0.70<" in (tmp_path / "unchanged.svg").read_text()
+    assert ">0.00<" not in (tmp_path / "unchanged.svg").read_text()
+    assert "scaled" not in (tmp_path / "season.svg").read_text()
+
+
+def test_comparison_tells_of_every_difference_and_of_nothing_compared() -> None:
+    """A value, a row that is missing, one that is there twice; and tables that nobody has filled."""
+    mapping = MappingRegistry(PROJECT_ROOT / "mapping_configs").get("game/live_game_v1")
+    spec = merge_spec(mapping.by_name["game.live_game_umpires"])
+    rows = pa.table({"game_pk": [1, 1, 2], "official_name": ["a", None, "b"]})
+    assert list(compare(spec, {"ours": rows, "peer": rows.take([2, 0, 1])})) == []
+    value = pa.table({"game_pk": [1, 1, 2], "official_name": ["a", None, "c"]})
+    for other, lines in ((value, 2), (rows.slice(1), 2), (pa.concat_tables([rows, rows.slice(2)]), 2)):
+        assert len(list(compare(spec, {"ours": rows, "peer": other}))) == lines
+    empty = rows.slice(3)
+    assert list(compare(spec, {"ours": empty, "peer": empty})) == ["game.live_game_umpires: no rows to compare"]
+
+
+def test_a_run_has_compared_tables_only_where_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 1 where a comparison was left out, and the figures do not tell that contents are the same."""
+    done, left_out = Workload("lake", compared=1), Workload("date")
+    assert (done.to_json()["same_content"], left_out.to_json()["same_content"]) == (True, None)
+    assert told_differences([done]) == 0
+    assert "same content: lake" in capsys.readouterr().out
+    assert told_differences([done, left_out]) == 1
+    assert told_differences([Workload("date", compared=1, different=["a row"])]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--only seson", "--only date --games 15", "--games 0", "--games 15 --repeat 0", "--per-table 15",
+     "--games 15 --duckdb 30"],
+)  # fmt: skip
+def test_options_that_would_measure_something_else_are_refused(arguments: str) -> None:
+    with pytest.raises(SystemExit) as refused:
+        run.main(arguments.split())
+    assert refused.value.code == 2
+
+
+def test_a_part_of_a_run_takes_nobodys_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by its name, nor where it ends before all of it is measured."""
+    assert run.results_of(()).name == "latest.json"
+    assert run.results_of(["date", "live", "date"]).name == "latest-live-date.json"
+    out = tmp_path / "latest.json"
+    out.write_text("before")
+
+    def stopped(_: Size) -> Workload:
+        raise KeyboardInterrupt
+
+    alone = {"live": lambda _: _workload("live", {}, p95=1.0), "growth": stopped}
+    monkeypatch.setattr(run, "ALONE", alone)
+    with pytest.raises(KeyboardInterrupt):
+        run.bench("tiny", ["live", "growth"], out)
+    assert out.read_text() == "before"
+    assert "live" in json.loads((tmp_path / "latest.part.json").read_bytes())["workloads"]
+    assert run.bench("tiny", ["live"], out) == 0
+    assert list(json.loads(out.read_bytes())["workloads"]) == ["live"]
+    assert [file.name for file in tmp_path.iterdir()] == ["latest.json"]
+
+
+def test_all_workloads_measure_every_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has left nothing is told, and the exit code is 1; some workloads measure some of the targets."""
+    monkeypatch.setattr(run, "TOGETHER", {})
+    monkeypatch.setattr(run, "ALONE", {"live": lambda _: _workload("live", {}, p95=1.0)})
+    assert run.bench("tiny", ["live"], tmp_path / "part.json") == 0
+    assert run.bench("tiny", (), tmp_path / "all.json") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_benchmark_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """Its home is removed, also by a process of its own that takes a second for that."""
+    inner = (
+        "import time; from benchmarks.home import temporary_home\n"
+        "with temporary_home() as home:\n try:\n  time.sleep(60)\n finally: time.sleep(1)"
+    )
+    outer = f"import sys; from benchmarks.processes import ended; ended([sys.executable, '-c', {inner!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", outer], start_new_session=True, env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=PROJECT_ROOT, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    while not list(tmp_path.glob("mlb-bench-*/jars")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, number)
+    assert process.wait(30) != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_growth_counts_the_games_that_are_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whole dates are brought up: 60 games where 50 are asked for, at the same time a game as 200."""
+
+    class Tables:
+        def __init__(self, *_: object) -> None:
+            self.there = self.ingested = 0
+
+        def ingest(self, games: int) -> None:
+            self.ingested = games
+
+        def games(self) -> int:
+            return self.there
+
+        def reset(self) -> None: ...
+
+        prepare = close = reset
+
+    clock = {"now": 0.0}
+
+    def materialize(ours: Tables, first: date, last: date) -> None:
+        ours.there = min(((last - first).days + 1) * GAMES_A_DATE, ours.ingested)
+        clock["now"] += 0.1 * ours.there
+
+    monkeypatch.setattr(growth, "Ours", Tables)
+    monkeypatch.setattr(growth, "temporary_home", lambda: contextlib.nullcontext(tmp_path))
+    monkeypatch.setattr(growth, "peak", lambda: contextlib.nullcontext({"jvm": 1.0}))
+    monkeypatch.setattr(dagster_run, "materialize", materialize)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock["now"])
+    found = growth.measure([50, 200])
+    assert (found["games, fewest"], found["games, most"]) == (60.0, 200.0)
+    assert found["seconds a game, fewest"] == pytest.approx(0.1) == found["seconds a game, most"]
 
 
 def test_figures_take_the_place_between_the_marks(found: dict[str, Any]) -> None:
