@@ -56,16 +56,17 @@ def evaluate(
     caller holds no lock of a scope.
     """
     last = max(dates, key=lambda d: d or date.min, default=None)
-    with ThreadPoolExecutor(1, "relationships") as other:
+    with ThreadPoolExecutor(2, "verdicts-of-tables") as other:
         related = tables if RELATIONSHIPS in names else []
         relating = relating or other.submit(
             look_up_relationships, stores, mapping, related, dates, known=known, mappings=mappings
         )
         scopes = lock_names(mapping, _scopes(stores, tables, dates)) if PARITY in names else []
         with stores.postgres.scope_locks(mapping.name, scopes):
-            records = read_records(stores, lake, mapping, tables, dates)
+            recorded = other.submit(read_records, stores, lake, mapping, tables, dates)
             targets = [mapping.by_name[t] for t in tables if PARITY in names and dates]
             counted = count_tables(stores, lake, targets, dates) if targets else {}
+            records = recorded.result()
         for target in (mapping.by_name[t] for t in tables):
             for day in dates:
                 record = records.get((target.name, day)) or DateRecord()
