@@ -6,7 +6,7 @@ It stands on the first table of a mapping, warns and never stops anything. It re
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckEvaluation,
@@ -30,10 +30,10 @@ from mlb_platform.assets.tables import PLATFORM
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.drift import ALARMING, KINDS
-from mlb_platform.quality.drift_profiles import FEW, MANY_DATES, MOST, DriftProfiles, report_folder
-from mlb_platform.quality.drift_report import render, write
-from mlb_platform.quality.drift_seasons import fill_rows
 from resources.drift_store import DateDrift, DriftRecord, DriftStore
+
+if TYPE_CHECKING:
+    from mlb_platform.quality.drift_profiles import DriftProfiles
 
 COVERAGE = "coverage"
 SHOWN = 50
@@ -90,8 +90,14 @@ def evaluate_coverage(
 
     The date of a mapping without partition is None: the latest days of capture are looked at, in one verdict.
     """
+    # here, as below, since loading the definitions needs nothing of what looks at payloads
+    from mlb_platform.history.finality import Finality
+    from mlb_platform.quality.drift_profiles import FEW, MANY_DATES, MOST, DriftProfiles
+
     store = DriftStore(platform.postgres)
-    profiles = DriftProfiles(platform.raw, store, mapping, platform.registry.mappings)
+    mappings = platform.registry.mappings
+    endings = Finality(platform.postgres, mappings.values())
+    profiles = DriftProfiles(platform.raw, store, mapping, mappings, endings)
     most = MOST if len(dates) <= MANY_DATES else FEW
     for day in sorted(d for d in dates if d is not None):
         found = profiles.look_at(day, most)
@@ -106,7 +112,7 @@ def evaluate_coverage(
 def _verdict(
     platform: Platform,
     mapping: ResolvedMapping,
-    profiles: DriftProfiles,
+    profiles: "DriftProfiles",
     day: date | None,
     looked: list[DateDrift],
     days_left: int = 0,
@@ -173,8 +179,12 @@ def _table(found: Sequence[tuple[date, DriftRecord]]) -> MetadataValue[Any]:
     return MetadataValue.table(rows, TableSchema([TableColumn(n, "int" if n == "count" else "string") for n in names]))
 
 
-def _report(platform: Platform, mapping: ResolvedMapping, profiles: DriftProfiles, looked: list[DateDrift]) -> str:
+def _report(platform: Platform, mapping: ResolvedMapping, profiles: "DriftProfiles", looked: list[DateDrift]) -> str:
     """Write the report of what was looked at, unless it is there from the same look, and return its path."""
+    from mlb_platform.quality.drift_profiles import report_folder
+    from mlb_platform.quality.drift_report import render, write
+    from mlb_platform.quality.drift_seasons import fill_rows
+
     folder = report_folder(platform.settings.home, mapping)
     last = looked[-1]
     name = last.day.isoformat()

@@ -101,6 +101,8 @@ def _payloads(
 
 
 def _show(report: CoverageReport, rows: int | None) -> None:
+    from rich.markup import escape
+
     s = report.summary
     seasons = ", ".join(report.seasons)
     say(f"{report.mapping}: {many(report.documents, 'payload')} of {seasons}", "bold")
@@ -114,24 +116,26 @@ def _show(report: CoverageReport, rows: int | None) -> None:
     unmapped = grid("unmapped path", "count", "payloads", "kinds", "example", "first in", "note", right=["count"])
     found = sorted(report.of("unmapped"), key=lambda p: p.path)
     for p in found[:rows]:
-        unmapped.add_row(p.path, f"{p.count:,}", str(p.documents), ", ".join(p.kinds), p.example, p.first, p.note)
+        cells = (p.path, f"{p.count:,}", str(p.documents), ", ".join(p.kinds), p.example, p.first, p.note)
+        unmapped.add_row(*map(escape, cells))
     _list(unmapped, len(found), rows)
     changes = grid("path of several types", "status", "values by type", "first in", "by season")
     for t in report.type_changes[:rows]:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in t.kinds.items())
         seen = ", ".join(f"{kind}: {entity}" for kind, entity in t.first.items())
         by_season = ", ".join(f"{s} {'/'.join(k)}" for s, k in t.seasons.items())
-        changes.add_row(t.path, t.status, kinds + (f" ({t.note})" if t.note else ""), seen, by_season)
+        kinds += f" ({t.note})" if t.note else ""
+        changes.add_row(*map(escape, (t.path, t.status, kinds, seen, by_season)))
     _list(changes, len(report.type_changes), rows)
     problems = grid("path in the mapping", "problem")
     for absent in report.unmatched:
-        problems.add_row(absent.path, f"matches nothing: {absent.problem}")
+        problems.add_row(escape(absent.path), escape(f"matches nothing: {absent.problem}"))
     for hiding in report.illegal:
-        problems.add_row(hiding.path, hiding.problem)
+        problems.add_row(escape(hiding.path), escape(hiding.problem))
     for c in (c for c in report.copies if c.differing):
         first = c.differences[0]
         text = f"{c.differing:,} of {c.compared:,} differ from {c.copy_of}, first {first.where} = {first.value} "
-        problems.add_row(c.path, text + f"in {first.entity}")
+        problems.add_row(escape(c.path), escape(f"{text}in {first.entity}"))
     _list(problems, len(problems.rows), None)
     _show_rates(report, rows)
     compared = sum(c.compared for c in report.copies)
@@ -145,6 +149,8 @@ def _show(report: CoverageReport, rows: int | None) -> None:
 
 def _show_rates(report: CoverageReport, rows: int | None) -> None:
     """Print the mapped paths that some seasons have far more often than others."""
+    from rich.markup import escape
+
     rates = grid("path filled differently by season", *report.seasons, right=report.seasons)
     told = 0
     for p in report.of("mapped"):
@@ -152,7 +158,7 @@ def _show_rates(report: CoverageReport, rows: int | None) -> None:
         if known and max(known) - min(known) >= CHANGED:
             told += 1
             if rows is None or told <= rows:
-                rates.add_row(p.path, *("" if r is None else f"{r:.0%}" for r in p.fill.values()))
+                rates.add_row(escape(p.path), *("" if r is None else f"{r:.0%}" for r in p.fill.values()))
     _list(rates, told, rows)
 
 

@@ -40,7 +40,8 @@ def drift(
 ) -> None:
     """Say what changed in the captures: new and vanished paths, other types, and fill rates by season.
 
-    Every date is compared with the ten before it. Captures that no check has looked at yet are looked at first.
+    Every date is compared with the ten before it. Captures that no check has looked at yet are looked at first. What a
+    game that is not over lacks is told only where its capture before had it.
 
     Example: mlb mapping drift game/live_game_v1 --from 2024-07-01 --to 2024-07-31 --html drift.html
     """
@@ -63,13 +64,16 @@ def _tell(
     made: Platform, mapping: ResolvedMapping, start: date | None, end: date | None, html: Path | None, rows: int | None
 ) -> bool:
     """Look at the dates of a mapping, print what was found and write the page; return whether there were any."""
+    from mlb_platform.history.finality import Finality
     from mlb_platform.quality.drift_profiles import DriftProfiles, report_folder
     from mlb_platform.quality.drift_report import render, write
     from mlb_platform.quality.drift_seasons import fill_rows, season_changes
     from resources.drift_store import DriftStore
     from resources.errors import PlatformError
 
-    profiles = DriftProfiles(made.raw, DriftStore(made.postgres), mapping, made.registry.mappings)
+    mappings = made.registry.mappings
+    endings = Finality(made.postgres, mappings.values())
+    profiles = DriftProfiles(made.raw, DriftStore(made.postgres), mapping, mappings, endings)
     days = profiles.days(start, end)
     if not days:
         return False
@@ -109,6 +113,8 @@ def _show(
     fills: list[FillRow],
     rows: int | None,
 ) -> None:
+    from rich.markup import escape
+
     from mlb_platform.quality.drift import ALARMING
     from mlb_platform.quality.drift_report import TITLES, by_path
 
@@ -124,7 +130,7 @@ def _show(
         table = grid(title.lower(), "dates", "count", "first in", "example", "note", right=["count"])
         for p in listed[:rows]:
             dates = str(p.first) if p.dates == 1 else f"{p.first} … {p.last} ({p.dates})"
-            table.add_row(p.path, dates, f"{p.count:,}", p.entity, p.example, p.note)
+            table.add_row(*map(escape, (p.path, dates, f"{p.count:,}", p.entity, p.example, p.note)))
         _print(table, len(listed), rows)
     if quiet:
         say("every leaf path is mapped or ignored with a reason, none vanished, no value is of another type", "green")
@@ -139,7 +145,7 @@ def _show(
         apart = [f for f in fills if f.spread >= APART]
         table = grid("mapped path filled differently by season", *labels, right=labels)
         for f in apart[:rows]:
-            table.add_row(f.path, *("" if r is None else f"{r:.0%}" for r in f.rates))
+            table.add_row(escape(f.path), *("" if r is None else f"{r:.0%}" for r in f.rates))
         if apart:
             _print(table, len(apart), rows)
 

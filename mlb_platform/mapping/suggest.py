@@ -12,7 +12,7 @@ from mlb_platform.mapping.profile import PathNode
 from mlb_platform.mapping.shape import Steps
 from mlb_platform.mapping.suggest_keys import KeyPart, rank, value_at
 from mlb_platform.mapping.suggest_tree import Draft, TableDraft, draft
-from mlb_platform.mapping.suggest_values import LONGEST, column_name, free_name, singular, snake, type_of
+from mlb_platform.mapping.suggest_values import LONGEST, OWN_COLUMNS, column_name, free_name, singular, snake, type_of
 
 _DATES = ("officialDate", "gameDate", "originalDate", "date")
 _HEADER = """\
@@ -54,7 +54,8 @@ class _Writer:
         self.members = {s[0] for t in found.tables if t.steps for s in (*t.scalars, *t.parts) if s}
         self.entity_path = self._entity_path()
         name = "_".join(map(snake, self.entity_path)) if self.entity_path else "request_id"
-        self.entity = free_name(f"{self.schema}_id" if name in ("id", "pk") else name, self.members)
+        name = f"{self.schema}_id" if name in ("id", "pk") else name
+        self.entity = free_name(name, {*self.members, *OWN_COLUMNS})
         self.date_paths = self._date_paths()
         self.partition = (
             free_name(snake(self.date_paths[0][-1]), {*self.members, self.entity}) if self.date_paths else ""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from mlb_platform.mapping.checks import HISTORY_COLUMNS
 from mlb_platform.mapping.resolve import TECHNICAL
 from mlb_platform.mapping.sql import columns_of
 
@@ -14,6 +15,8 @@ LENGTHS = (10, 20, 50, 100, 200, 500)
 LONGEST = 63
 MARGIN = 2
 """How much longer texts may become: a column is at least this many times as long as the longest value seen."""
+OWN_COLUMNS = frozenset({*TECHNICAL, *HISTORY_COLUMNS, "captured_at"})
+"""Names that the platform itself gives to columns of a table or of its history."""
 _INT, _BIGINT = 2**31, 2**63
 _DIGITS, _SCALE = 3, 6
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -96,7 +99,7 @@ def column_name(steps: Sequence[str], row: str, taken: Collection[str]) -> str:
         words = [row, *words]
     while len("_".join(words)) > LONGEST - 3 and len(words) > 1:
         words = words[1:]
-    return free_name("_".join(words)[: LONGEST - 3].strip("_") or "value", {*taken, *TECHNICAL, "captured_at"})
+    return free_name("_".join(words)[: LONGEST - 3].strip("_") or "value", {*taken, *OWN_COLUMNS})
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

@@ -63,7 +63,7 @@ class DriftJudge:
             if capture.before is not None:
                 known.merge(capture.before)
         result = Drift([])
-        vanished = [self._gone(found) for found in self._absences.find(captures, now, known)]
+        vanished = [self._gone(found) for found in self._absences.find(captures, known)]
         result.found += self._unmapped(now, known, vanished, result.statuses)
         result.found += vanished
         result.found += self._types(now, known)

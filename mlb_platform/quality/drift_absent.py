@@ -42,12 +42,17 @@ class Absence:
 
 @dataclass(frozen=True)
 class Profiled:
-    """A capture's profile, with that of the capture of the same entity before it where there is one."""
+    """A capture's profile, with that of the capture of the same entity before it where there is one.
+
+    `over`: False for one of an entity that still goes on (a game to come, or one that is off), which lacks by nature
+    what others have at their end: it is compared with the capture before it alone.
+    """
 
     raw_id: int
     entity: str
     node: PathNode
     before: PathNode | None = None
+    over: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,15 +83,21 @@ class Absences:
         """Paths that columns read, and those of all that encloses them."""
         return {steps[:n] for steps in self.cover.columns for n in range(1, len(steps) + 1)}
 
-    def find(self, captures: Sequence[Profiled], now: PathNode, known: PathNode) -> Iterator[Absence]:
-        """Yield what all captures lack (`now`: together), then what some lack; `known` is what was before."""
+    def find(self, captures: Sequence[Profiled], known: PathNode) -> Iterator[Absence]:
+        """Yield what all captures lack, then what some lack; `known` is what was before."""
         if not known.documents:
             return
+        over = [c for c in captures if c.over]
+        now = PathNode()
+        for capture in over:
+            now.merge(capture.node)
         told: set[Steps] = set()
         for gone in self._absent((), now, known, _DATE):
             told.add(gone.steps)
-            first = next((c.entity for c in captures if _objects(c.node, gone.steps[:-1])), "")
+            first = next((c.entity for c in over if _objects(c.node, gone.steps[:-1])), "")
             note = "no capture of the date has it" if len(captures) > 1 else ""
+            if len(over) < len(captures):
+                note = f"none of the {len(over)} captures of the date that are final has it"
             yield replace(gone, objects=_objects(now, gone.steps[:-1]), entity=first, note=note)
         some: dict[Steps, list[tuple[Profiled, Absence]]] = {}
         for capture in captures:
@@ -104,7 +115,7 @@ class Absences:
     def _of_one(self, capture: Profiled, known: PathNode, several: bool) -> dict[Steps, Absence]:
         """Return what one capture lacks: compared with all before, and with that of the same entity before it."""
         found: dict[Steps, Absence] = {}
-        if several:
+        if several and capture.over:
             found = {gone.steps: gone for gone in self._absent((), capture.node, known, _ALONE)}
         if capture.before is not None:
             for gone in self._absent((), capture.node, known, _AGAIN, capture.before):

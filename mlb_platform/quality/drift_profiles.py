@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from mlb_platform.mapping.cover import Cover
+from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.paths import MEMBERS
 from mlb_platform.mapping.profile import PathNode
 from mlb_platform.mapping.resolve import ResolvedMapping
@@ -25,6 +26,8 @@ from resources.raw_store import RawRow, RawStore
 
 VERSION = 1
 """To be raised when profiles are made otherwise."""
+JUDGED = 2
+"""To be raised when profiles are compared otherwise."""
 MOST = 40
 """Captures of a date that are profiled at one look."""
 FEW = 20
@@ -45,16 +48,34 @@ class DateSlice:
     known: int = 0
 
 
+class Endings(Protocol):
+    """Tells of captures whether their entity was over."""
+
+    def teller(self, mapping: ResolvedMapping) -> ResolvedMapping | None:
+        """Return the mapping whose responses tell when this one's entities are over; None: nothing does."""
+        ...
+
+    def final(self, mapping: ResolvedMapping, captures: Sequence[RawRow]) -> set[int]:
+        """Return the raw ids of those captures, of one mapping, that were taken when the entity was over."""
+        ...
+
+
 class DriftProfiles:
     """Profiles and drift of one mapping's raw table.
 
     Captures are of the date of their partition; where the mapping has none, of the day they were captured (UTC).
+    `endings` tells which are of entities that are over (None: all are); others lack by nature what comes at the end.
     """
 
     def __init__(
-        self, raw: RawStore, store: DriftStore, mapping: ResolvedMapping, others: Mapping[str, ResolvedMapping]
+        self,
+        raw: RawStore,
+        store: DriftStore,
+        mapping: ResolvedMapping,
+        others: Mapping[str, ResolvedMapping],
+        endings: Endings | None = None,
     ) -> None:
-        self.raw, self.store, self.mapping = raw, store, mapping
+        self.raw, self.store, self.mapping, self.endings = raw, store, mapping, endings
         self.cover = Cover(mapping, others)
         self.judge = DriftJudge(self.cover)
         self.raw_table = mapping.config.source.raw_table
@@ -86,6 +107,7 @@ class DriftProfiles:
                 if before.basis == basis:
                     return before
         found = self._slice(day, by_entity, most)
+        self._totals = {d: node for d, node in self._totals.items() if d == day or d in compared}
         drift = self.judge.judge(found.captures, self._together(compared))
         paths = drift.statuses
         result = DateDrift(
@@ -108,8 +130,9 @@ class DriftProfiles:
     def seasons(self, days: Sequence[date]) -> dict[str, PathNode]:
         """Return the profiles kept of some dates, put together by year."""
         result: dict[str, PathNode] = {}
-        for kept in self.store.dates(self.raw_table, days, self.made_by):
-            result.setdefault(str(kept.day.year), PathNode()).merge(PathNode.from_plain(kept.profile))
+        for day in days:  # one at a time: those of a season together fill the memory
+            for kept in self.store.dates(self.raw_table, [day], self.made_by):
+                result.setdefault(str(kept.day.year), PathNode()).merge(PathNode.from_plain(kept.profile))
         return result
 
     def before(self, day: date) -> PathNode:
@@ -133,7 +156,7 @@ class DriftProfiles:
 
     def _basis(self, raw_ids: Iterable[int], compared: Sequence[date]) -> str:
         """Return what decides what is found: captures, the dates before, and the mapping."""
-        text = repr((VERSION, sorted(raw_ids), sorted(compared), self._said))
+        text = repr((VERSION, JUDGED, sorted(raw_ids), sorted(compared), self._said))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
@@ -155,10 +178,11 @@ class DriftProfiles:
         nodes |= new
         found = DateSlice(day, known=len(newest))
         total = PathNode()
+        over = self._over({rows[-1]: nodes[raw_id] for raw_id, rows in newest.items() if raw_id in nodes})
         for raw_id, rows in newest.items():
             if raw_id in nodes:
                 before = nodes.get(rows[-2].raw_id) if len(rows) > 1 else None
-                found.captures.append(Profiled(raw_id, rows[-1].entity_key, nodes[raw_id], before))
+                found.captures.append(Profiled(raw_id, rows[-1].entity_key, nodes[raw_id], before, raw_id in over))
                 total.merge(nodes[raw_id])
         self._totals[day] = total
         kept = self.store.dates(self.raw_table, [day], self.made_by) if not new else []
@@ -167,6 +191,27 @@ class DriftProfiles:
             count = len(found.captures)
             self.store.keep(self.raw_table, day, self.made_by, made, sorted(nodes), total.to_plain(), count)
         return found
+
+    def _over(self, captures: Mapping[RawRow, PathNode]) -> set[int]:
+        """Return the raw ids of the captures of entities that were over, or of which nothing tells whether they were.
+
+        What lacks the very part that would tell is compared with all the others, or its absence would hide itself.
+        """
+        teller = self.endings.teller(self.mapping) if self.endings is not None else None
+        if self.endings is None or teller is None:
+            return {c.raw_id for c in captures}
+        if teller.name == self.mapping.name:
+            told = {c.entity_key for c, node in captures.items() if all(node.find(s) for s in self._telling)}
+        else:
+            entities = sorted({c.entity_key for c in captures})
+            told = {r.entity_key for r in self.raw.rows(teller.config.source.raw_table, entity_keys=entities)}
+        untold = {c.raw_id for c in captures if c.entity_key not in told}
+        return untold | self.endings.final(self.mapping, list(captures))
+
+    @cached_property
+    def _telling(self) -> list[Steps]:
+        """The paths by which responses of this mapping say that their entity is over."""
+        return [path.steps for path in filter_paths(parse_filter(str(self.mapping.config.source.final_when)))]
 
     def _profile(self, raw_id: int, entity: str) -> PathNode:
         node = PathNode()

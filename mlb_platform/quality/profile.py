@@ -14,6 +14,7 @@ BINS = 20
 TOP = 10
 SHOWN_LENGTH = 200
 """Longer texts are cut in `top`, `min` and `max`."""
+_EPOCH, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 MOSTLY = 0.9
 """From this share of fitting values on texts are said to be of a type."""
 
@@ -120,9 +121,10 @@ def histogram(counts: Sequence[int], low: float, width: float, kind: str) -> tup
 def _on_line(number: float, kind: str) -> Value:
     if kind == "integer":
         return int(number)
+    # the edge above the last day there is, as placeholders are, is no date any more
     if kind == "date":
-        return date(1970, 1, 1) + timedelta(days=int(number))
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=number) if kind == "time" else number
+        return _EPOCH.date() + timedelta(days=min(int(number), (_LAST - _EPOCH).days))
+    return _EPOCH + min(timedelta(seconds=number), _LAST - _EPOCH) if kind == "time" else number
 
 
 def inferred(fitting: Mapping[str, int], count: int) -> Inferred | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +14,11 @@ import yaml
 
 from mlb_platform.mapping.models import DataQualityRule
 from mlb_platform.mapping.resolve import TECHNICAL
-from mlb_platform.mapping.suggest_values import LENGTHS, MARGIN
+from mlb_platform.mapping.suggest_values import LENGTHS, MARGIN, free_name
 from mlb_platform.mapping.types import parse_type
 from mlb_platform.quality.figures import number
 from mlb_platform.quality.profile import ColumnProfile, DataProfile, Value
+from mlb_platform.quality.rules import MAX_ROW_RULES, ROW_KINDS
 from mlb_platform.quality.suggestions_said import Said, is_id, is_plain
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def suggest(profile: DataProfile, frame: DataFrame | None, target: ResolvedTarge
     """Return what a mapping could say of these data, the surest first; what `target` says already is left out.
 
     With the frame also what takes several columns: keys, equal columns, orders. Nothing from a frame without rows.
+    A mapping takes all of them together: of rules over one row there are as many as the table has room for.
     """
     if not profile.rows:
         return []
@@ -93,12 +95,27 @@ def suggest(profile: DataProfile, frame: DataFrame | None, target: ResolvedTarge
         from mlb_platform.quality.suggestions_search import search_frame
 
         found += search_frame(profile, frame, said)
-    return ranked([_doubted(s, profile, said) for s in found])
+    return list(_fitting(ranked([_doubted(s, profile, said) for s in found]), said))
 
 
 def ranked(found: Sequence[Suggestion]) -> list[Suggestion]:
     """Return suggestions, the surest first; what may be chance comes last."""
     return sorted(found, key=lambda s: (s.tentative, -s.confidence, s.kind, s.columns))
+
+
+def _fitting(found: Sequence[Suggestion], said: Said) -> Iterator[Suggestion]:
+    """Yield what a table takes: rules with names of their own, and no more over one row than it can have."""
+    room = MAX_ROW_RULES - sum(rule.kind in ROW_KINDS for rule in said.rules)
+    taken = {rule.label for rule in said.rules}
+    for s in found:
+        room -= s.entry.get("kind") in ROW_KINDS
+        if s.entry.get("kind") in ROW_KINDS and room < 0:
+            continue
+        if s.place == "data_quality":
+            name = free_name(s.entry["name"], taken)
+            taken.add(name)
+            s = replace(s, entry={**s.entry, "name": name})
+        yield s
 
 
 def succession(rows: int, misses: int = 0) -> float:

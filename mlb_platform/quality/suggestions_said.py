@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 
+from mlb_platform.mapping.models import DataQualityRule
 from mlb_platform.mapping.resolve import ResolvedTarget
 from mlb_platform.mapping.sql import columns_of
 
@@ -36,9 +37,14 @@ class Said:
         """Columns of the key."""
         return self.target.key if self.target else ()
 
+    @property
+    def rules(self) -> Sequence[DataQualityRule]:
+        """Rules of the table."""
+        return self.target.rules if self.target else ()
+
     @cached_property
     def _expressions(self) -> list[tuple[str, set[str]]]:
-        rules = [str(r.rule) for r in self.target.rules if r.rule] if self.target else []
+        rules = [str(r.rule) for r in self.rules if r.rule]
         return [(text, set(columns_of(text))) for text in rules]
 
     def not_null(self, column: str) -> bool:
@@ -74,8 +80,7 @@ class Said:
 
     def ordered(self, column: str) -> bool:
         """Whether it is said that a column rises."""
-        rules = self.target.rules if self.target else ()
-        return any(r.kind == "ordered" and column in r.columns for r in rules)
+        return any(r.kind == "ordered" and column in r.columns for r in self.rules)
 
     def together(self, first: str, second: str) -> bool:
         """Whether a rule compares two columns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -14,6 +15,8 @@ from helpers import MAY_1, SMALL, at, game, mapping_of
 
 from asset_checks.coverage import DAYS, evaluate_coverage
 from mlb_platform.cli.main import run
+from mlb_platform.history.finality import Finality
+from mlb_platform.mapping.profile import PathNode
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.drift_profiles import COMPARED, FEW, MANY_DATES, DriftProfiles
@@ -76,7 +79,7 @@ def raw(database: Postgres) -> Counting:
 
 def profiles(raw: RawStore, mapping: ResolvedMapping) -> DriftProfiles:
     """Return what a new process would make."""
-    return DriftProfiles(raw, DriftStore(raw.postgres), mapping, {})
+    return DriftProfiles(raw, DriftStore(raw.postgres), mapping, {}, Finality(raw.postgres, [mapping]))
 
 
 def put(raw: RawStore, document: dict[str, Any], minute: float = 0, table: str = "small.game_v1") -> None:
@@ -141,6 +144,60 @@ def test_so_many_captures_are_profiled_at_one_look_the_newest_first(raw: Countin
     assert (first.captures, first.known, raw.reads, first.unmapped) == (2, 5, 2, 0)
     second = profiles(raw, mapping).look_at(MAY_1, most=9)
     assert (second.captures, second.known, raw.reads, second.unmapped) == (5, 5, 5, 1)
+
+
+ENDING = SMALL.replace("targets:", "  final_when: $.state == 'Final'\ntargets:", 1)
+
+
+def to_come(pk: int, day: date, **more: Any) -> dict[str, Any]:
+    """Return a game that has no plays yet."""
+    return {"id": pk, "date": day.isoformat(), "state": "Preview", **more}
+
+
+def test_what_is_not_over_yet_lacks_nothing(raw: Counting) -> None:
+    """All of a date, or one of it; of a game that is over, and of one that does not say so, it is missed as ever."""
+    mapping, days = mapping_of(ENDING), [MAY_1 + timedelta(days=n) for n in range(COMPARED + 4)]
+    for n, day in enumerate(days[:COMPARED]):
+        for document in games(100 * n, day, 15):
+            put(raw, document)
+    before, one, off, nameless, to_play = days[:-4], *days[-4:]
+    for n in range(5):
+        put(raw, to_come(5000 + n, to_play))
+    for n, day in enumerate((one, off, nameless)):
+        for document in games(6000 + 100 * n, day, 5):
+            put(raw, document)
+    put(raw, to_come(7000, one))
+    put(raw, to_come(7001, off, state="Final"))
+    without = to_come(7002, nameless)
+    del without["state"]
+    put(raw, without)
+    made = profiles(raw, mapping)
+    assert all(made.look_at(day).found == () for day in (*before, one))
+    assert paths(made.look_at(off).found) == [("vanished", "$.plays")]
+    assert {f.entity for f in made.look_at(off).found} == {"7001"}
+    assert paths(made.look_at(nameless).found) == [("vanished", "$.plays"), ("vanished", "$.state")]
+    assert made.look_at(to_play).found == ()
+    put(raw, to_come(7000, one) | {"state": None}, 5)
+    assert paths(profiles(raw, mapping).look_at(one).found) == [("vanished", "$.state")]  # the capture before has it
+
+
+def test_a_season_needs_no_more_memory_than_the_dates_compared(raw: Counting) -> None:
+    """Profiles of dates are let go of; by season, too, they are read one at a time."""
+    mapping, days = mapping_of(SMALL), [MAY_1 + timedelta(days=n) for n in range(4 * COMPARED)]
+    for n, day in enumerate(days):
+        put(raw, games(n, day, 1)[0])
+
+    def nodes() -> int:
+        gc.collect()
+        return sum(type(o) is PathNode for o in gc.get_objects())
+
+    made, kept = profiles(raw, mapping), []
+    for day in days:
+        made.look_at(day)
+        kept.append(nodes())
+    assert kept[2 * COMPARED] == kept[-1]
+    (total,) = made.seasons(days).values()
+    assert total.documents == len(days)
 
 
 def test_a_changed_mapping_judges_anew_without_reading_anew(raw: Counting) -> None:
@@ -258,7 +315,7 @@ def test_the_command_prints_what_changed_and_writes_the_page(
     assert "no dated captures of any mapping" in capfd.readouterr().err
     for year in (2023, 2024):
         for document in games(year, date(year, 5, 1)):
-            put(platform.raw, document | ({"extra": 1} if year == 2024 else {}))
+            put(platform.raw, document | ({"extra": 1, "odd": "[b] see [/notes]"} if year == 2024 else {}))
     page = tmp_path / "page.html"
     assert run(["mapping", "drift", "small/game_v1", "--html", str(page)]) == 0
     out = capfd.readouterr().out
@@ -266,7 +323,10 @@ def test_the_command_prints_what_changed_and_writes_the_page(
     line = next(text.split() for text in out.splitlines() if text.strip().startswith("$.extra"))
     assert line[:4] == ["$.extra", "2024-05-01", "3", "2024"]
     seasons = [text.split() for text in out.splitlines() if text.split()[:1] in (["2023"], ["2024"])]
-    assert [s[1:] for s in seasons] == [["3", "6", "0", "0"], ["3", "7", "1", "0"]]
+    assert [s[1:] for s in seasons] == [["3", "6", "0", "0"], ["3", "8", "2", "0"]]
+    assert '"[b] see [/notes]"' in out
+    assert run(["mapping", "coverage", "small/game_v1", "--raw"]) == 0
+    assert '"[b] see [/notes]"' in capfd.readouterr().out
     assert "$.extra" in page.read_text("utf-8")
     assert run(["mapping", "drift", "small/game_v1", "--from", "2023-01-01", "--to", "2023-12-31"]) == 0
     out = capfd.readouterr().out

@@ -25,7 +25,8 @@ ROWS = 400
 DAY, MOMENT = date(2024, 7, 1), datetime(2024, 7, 1, 23, 30, tzinfo=UTC)
 TYPES: dict[str, pa.DataType] = {
     "whole": pa.int32(), "few": pa.int16(), "large": pa.int64(), "double": pa.float64(), "odd": pa.float64(),
-    "price": pa.decimal128(7, 2), "day": pa.date32(), "moment": pa.timestamp("us", tz="UTC"), "flag": pa.bool_(),
+    "price": pa.decimal128(7, 2), "day": pa.date32(), "until": pa.date32(),
+    "moment": pa.timestamp("us", tz="UTC"), "flag": pa.bool_(),
     "word": pa.string(), "long": pa.string(), "nothing": pa.string(), "constant": pa.int32(), "json": pa.string(),
     "int_text": pa.string(), "date_text": pa.string(), "time_text": pa.string(), "bool_text": pa.string(),
     "double_text": pa.string(), "code_text": pa.string(), "mostly": pa.string(), "mixed": pa.string(),
@@ -47,6 +48,7 @@ def made() -> dict[str, list[Any]]:
         "odd": column(lambda i: [math.nan, math.inf, -math.inf, 1.5][i % 4] if i % 10 == 0 else float(i % 7)),
         "price": column(lambda _: Decimal(r.randint(-9999, 99999)).scaleb(-2)),
         "day": column(lambda _: DAY + timedelta(days=r.randint(0, 60))),
+        "until": column(lambda i: DAY + timedelta(days=i) if i % 3 else date.max),
         "moment": column(lambda _: MOMENT + timedelta(seconds=r.randint(0, 10**6), microseconds=r.choice([0, 1500]))),
         "flag": column(lambda _: r.random() < 0.3),
         "word": column(lambda _: r.choice(["Single", "Walk", "É", "", "o'clock", "ä,b", "Walk "])),
@@ -80,7 +82,7 @@ def profiles(spark: SparkSession, columns: dict[str, list[Any]]) -> dict[str, Da
 
 ENGINES = pytest.mark.parametrize("engine", ["spark", "arrow"])
 NUMBERS = ["whole", "few", "large", "double", "odd", "price"]
-PLACED = [*NUMBERS, "day", "moment", "constant"]
+PLACED = [*NUMBERS, "day", "until", "moment", "constant"]
 
 
 def finite(values: list[Any]) -> list[Any]:
@@ -191,6 +193,13 @@ def test_both_say_the_same(profiles: dict[str, DataProfile]) -> None:
             assert getattr(a, name) == getattr(b, name), (a.name, name)
         assert [x.count for x in a.histogram] == [x.count for x in b.histogram], a.name
         assert (a.inferred, a.not_finite) == (b.inferred, b.not_finite), a.name
+
+
+@pytest.mark.parametrize("last", [date.max, datetime.max.replace(tzinfo=UTC)])
+def test_the_last_day_there_is_has_a_bar(last: Any) -> None:
+    """As a placeholder of what has no end yet, be it the only value."""
+    found = profile_table(pa.table({"until": [last, last]}))["until"]
+    assert [b.count for b in found.histogram] == [2] and found.max == last
 
 
 def test_nothing_but_gaps_and_no_rows(spark: SparkSession, profiles: dict[str, DataProfile]) -> None:

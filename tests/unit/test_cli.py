@@ -63,7 +63,7 @@ def test_definitions_load_without_what_runs_need(tmp_path: Path) -> None:
         "import sys; from mlb_platform.settings import load_settings;"
         "from mlb_platform.definitions import build_definitions;"
         "build_definitions(load_settings()).get_repository_def();"
-        "heavy = {'duckdb', 'deltalake', 'pyarrow.compute', 'httpx2', 'pandas', 'sqlalchemy',"
+        "heavy = {'duckdb', 'deltalake', 'pyarrow.compute', 'httpx2', 'jinja2', 'pandas', 'sqlalchemy',"
         " 'mlb_platform.extraction.work', 'mlb_platform.quality.report'} & set(sys.modules); assert not heavy, heavy"
     )
     done = subprocess.run(

@@ -156,6 +156,15 @@ HOSTILE: dict[str, Any] = {
 }
 
 
+def test_what_is_called_like_a_column_of_a_history_gets_another_name() -> None:
+    """Every table has a history with columns of its own, and no column of a mapping may be called like one."""
+    contract = {"validFrom": "2024-01-01", "validTo": None, "rows": [{"id": 1, "validTo": 3}, {"id": 2, "validTo": 4}]}
+    config = proposed({"rawId": 7} | contract)
+    names = {f.name: f.json_path for t in config.targets for f in t.fields}
+    assert names["valid_from_2"] == "$.validFrom" and names["valid_to_2"] == "$.validTo"
+    assert config.source.entity_key is not None and config.source.entity_key.name == "raw_id_2"
+
+
 def test_a_hostile_payload_gives_a_mapping_all_the_same() -> None:
     """Several kinds and nested arrays are JSON; what is empty is ignored with its reason; what has no path is told."""
     text = suggest([HOSTILE], "hostile", "thing")

@@ -16,6 +16,7 @@ from mlb_platform.mapping.models import DataQualityRule, FieldDefinition
 from mlb_platform.mapping.resolve import ResolvedTarget
 from mlb_platform.quality.profile import DataProfile
 from mlb_platform.quality.profile_arrow import profile_table
+from mlb_platform.quality.rules import MAX_ROW_RULES, row_rules
 from mlb_platform.quality.suggestions import Suggestion, suggest, widened
 
 ROWS = 600
@@ -139,6 +140,33 @@ def test_as_yaml_it_is_what_a_mapping_takes() -> None:
         model = DataQualityRule if s.place == "data_quality" else FieldDefinition
         model.model_validate(s.entry if model is DataQualityRule else {**s.entry, "json_path": "$.x"})
         assert s.text and "severity" not in s.text
+
+
+def test_a_name_that_a_rule_has_is_given_to_no_other() -> None:
+    """What was copied into the mapping from fewer columns stays, and what is learned later stands beside it."""
+    known = target("{kind: not_null, columns: [half], severity: warn, name: always_there}")
+    (more,) = [s for s in suggest(profile(rows()), None, known) if s.kind == "not_null"]
+    assert more.entry["name"] == "always_there_2" and "half" not in more.columns
+
+
+@pytest.mark.parametrize("there", [0, 50])
+def test_no_more_rules_than_a_table_takes(there: int) -> None:
+    """Those with the least to go by are left out; a table that has all of them can be judged."""
+    wide = MAPPING.replace("RULES", "\n".join(
+        f"      - {{name: c{i}, type: DOUBLE, json_path: $.c{i}}}" for i in range(90)) + "\nRULES")  # fmt: skip
+    had = [f"      - {{rule: 'n > {i}', severity: warn}}" for i in range(there)]
+    columns = rows() | {f"c{i}": [None if n < i else n / 7 for n in range(ROWS)] for i in range(90)}
+
+    def with_rules(lines: list[str]) -> ResolvedTarget:
+        said = "\n".join(["    data_quality:", *lines]) if lines else ""
+        return mapping_of(wide.replace("RULES", said)).by_name["l.plays"]
+
+    learned = [s for s in suggest(profile(columns), None, with_rules(had)) if s.place == "data_quality"]
+    full = with_rules([*had, *(f"      {s.yaml}" for s in learned)])
+    assert len(row_rules(full)) == MAX_ROW_RULES
+    assert {s.columns for s in learned if s.kind == "range"} >= {("c0",)} and ("c89",) not in {
+        s.columns for s in learned
+    }
 
 
 @pytest.mark.parametrize(
