@@ -15,7 +15,7 @@ from asset_checks.counted import TableCounts, count_tables
 from asset_checks.names import CHECK_NAMES, ERROR_RULES, PARITY, RELATIONSHIPS, WARN_RULES
 from asset_checks.recorded import DateRecord, HeldRule, read_records
 from asset_checks.relationships import Records, RelationshipRecord, described, read_settled_relationships
-from asset_checks.settled import Mappings
+from asset_checks.settled import BeforeWaiting, Mappings, none_is_held
 from mlb_platform.assets.specs import table_key
 from mlb_platform.extraction.plan import lock_names
 from mlb_platform.extraction.stores import Stores
@@ -88,10 +88,16 @@ def look_up_relationships(
     *,
     known: Sequence[KnownOrphan] = (),
     mappings: Mappings | None = None,
+    before_waiting: BeforeWaiting = none_is_held,
 ) -> Records:
-    """Return what every relationship of these tables finds, by table and date, as `evaluate` tells of it."""
+    """Return what every relationship of these tables finds, by table and date, as `evaluate` tells of it.
+
+    `before_waiting` returns when the caller holds no lock of a scope: what looks wrong is looked at again then.
+    """
     related = [mapping.by_name[t] for t in tables if mapping.by_name[t].relationships]
-    return read_settled_relationships(stores, mappings or {mapping.name: mapping}, related, dates, known)
+    return read_settled_relationships(
+        stores, mappings or {mapping.name: mapping}, related, dates, known, before_waiting
+    )
 
 
 def _scopes(stores: Stores, tables: Sequence[str], dates: Sequence[date | None]) -> list[str]:

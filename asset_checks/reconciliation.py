@@ -26,7 +26,7 @@ from dagster import (
 from dagster._utils.warnings import PreviewWarning
 
 from asset_checks.checks import recorded
-from asset_checks.settled import reconcile_settled
+from asset_checks.settled import BeforeWaiting, none_is_held, reconcile_settled
 from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
@@ -98,26 +98,37 @@ def reconciliation_checks(
 
 
 def evaluate_reconciliation(
-    platform: Platform, mapping: ResolvedMapping, tables: Collection[str], dates: Sequence[date | None]
+    platform: Platform,
+    mapping: ResolvedMapping,
+    tables: Collection[str],
+    dates: Sequence[date | None],
+    before_waiting: BeforeWaiting = none_is_held,
 ) -> Iterator[AssetCheckEvaluation]:
-    """Give the verdicts of all checks of these tables of a mapping, by date; the caller records them."""
+    """Give the verdicts of all checks of these tables of a mapping, by date; the caller records them.
+
+    `before_waiting` returns when the caller holds no lock of a scope.
+    """
     checks = checks_of(mapping, platform.registry.mappings)
     wanted = {a: rules for a, rules in checks.items() if a.table in tables}
-    yield from evaluate_checks(platform, wanted, [d for d in dates if d is not None])
+    yield from evaluate_checks(platform, wanted, [d for d in dates if d is not None], before_waiting)
 
 
-def evaluate_checks(platform: Platform, checks: Checks, dates: Sequence[date]) -> Iterator[AssetCheckEvaluation]:
+def evaluate_checks(
+    platform: Platform, checks: Checks, dates: Sequence[date], before_waiting: BeforeWaiting = none_is_held
+) -> Iterator[AssetCheckEvaluation]:
     """Give the verdict of every check and date; each rule is evaluated once, over all dates.
 
-    Games that do not reconcile are compared once more when nobody writes them; the caller holds no lock of a scope.
+    Games that do not reconcile are compared once more when nobody writes them; `before_waiting` returns when the caller
+    holds no lock of a scope.
     """
     known = known_differences(platform.settings.mappings)
     for dated_by in sorted({a.dated_by for a in checks}):
         of_kind = {a: rules for a, rules in checks.items() if a.dated_by == dated_by}
         used = {r.name: r for rules in of_kind.values() for r in rules}
         found = reconcile_settled(
-            platform.postgres, platform.registry.mappings, used.values(), dates=dates, known=known, dated_by=dated_by
-        )
+            platform.postgres, platform.registry.mappings, used.values(),
+            dates=dates, known=known, dated_by=dated_by, before_waiting=before_waiting,
+        )  # fmt: skip
         parts = found.by_date(dates)
         for attachment, rules in of_kind.items():
             for day in dates:

@@ -20,7 +20,7 @@ from asset_checks.relationships_sql import (
     rows_named,
     within_days,
 )
-from asset_checks.settled import Mappings, owners, writers_waited_for
+from asset_checks.settled import BeforeWaiting, Mappings, none_is_held, owners, writers_waited_for
 from mlb_platform.extraction.stores import Stores
 from mlb_platform.mapping.models import Relationship
 from mlb_platform.mapping.resolve import ResolvedTarget
@@ -113,10 +113,12 @@ def read_settled_relationships(
     targets: Sequence[ResolvedTarget],
     dates: Sequence[date | None],
     known: Sequence[KnownOrphan],
+    before_waiting: BeforeWaiting = none_is_held,
 ) -> Records:
     """Check as `read_relationships` does; where rows name nothing, again once those entities are not written.
 
-    `mappings` are those that make the tables and those they name. The caller holds no lock of a scope.
+    `mappings` are those that make the tables and those they name; `before_waiting` returns when the caller holds no
+    lock of a scope.
     """
     records = read_relationships(stores, targets, dates, known)
     doubted = {key: found for key, of_table in records.items() if (found := set().union(*map(_doubts, of_table)))}
@@ -125,6 +127,7 @@ def read_settled_relationships(
     again = [t for t in targets if any(table == t.name for table, _ in doubted)]
     named = {r.relationship.to_table for key in doubted for r in records[key] if _doubts(r)}
     writers = owners({t.name for t in again} | named, mappings)
+    before_waiting()
     with writers_waited_for(stores.postgres, writers, set().union(*doubted.values())):
         later = read_relationships(stores, again, [d for d in dates if any(d == day for _, day in doubted)], known)
     for key, entities in doubted.items():

@@ -1,11 +1,12 @@
 """What looks wrong is looked at again once nobody writes it: a table is merged at a time, so a run shows halves.
 
-Only what does look wrong waits for writers, and only for those of its games. Whoever asks holds no lock of a scope.
+Only what does look wrong waits for writers, and only for those of its games. Whoever asks holds no lock of a scope, or
+says when it has let go of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
@@ -17,6 +18,12 @@ from mlb_platform.quality.reconciliation_rules import FEED, RULES, Rule
 from resources.postgres import Postgres
 
 Mappings = Mapping[str, ResolvedMapping]
+BeforeWaiting = Callable[[], object]
+"""Returns when it is time to wait for writers: when whoever asks holds no lock of a scope any more."""
+
+
+def none_is_held() -> None:
+    """Say that whoever asks holds no lock of a scope."""
 
 
 @contextmanager
@@ -50,8 +57,12 @@ def reconcile_settled(
     games: Sequence[int] | None = None,
     known: Sequence[KnownDifference] = (),
     dated_by: str = FEED,
+    before_waiting: BeforeWaiting = none_is_held,
 ) -> Reconciled:
-    """Compare as `reconcile` does; where that leaves something unexplained, again once those games are not written."""
+    """Compare as `reconcile` does; where that leaves something unexplained, again once those games are not written.
+
+    `before_waiting` returns when the caller holds no lock of a scope.
+    """
     used = list(rules)
     found = reconcile(postgres, used, dates=dates, games=games, known=known, dated_by=dated_by)
     doubts = {(d.rule.split(".")[0], d.game.game_pk) for d in found.unexplained}
@@ -61,6 +72,7 @@ def reconcile_settled(
     again = [r for r in used if r.name in {name for name, _ in doubts}]
     pks = sorted({pk for _, pk in doubts})
     writers = owners((t for r in again for t in r.needs), mappings)
+    before_waiting()
     with writers_waited_for(postgres, writers, map(str, pks)):
         settled = reconcile(postgres, again, dates=dates, games=pks, known=known, dated_by=dated_by)
     return found.replaced({r.name for r in again}, set(pks), settled)

@@ -37,7 +37,6 @@ from mlb_platform.memory import spare_what_stays
 from mlb_platform.platform import Platform
 from resources.dagster_events import CHUNK, record_verdicts, with_targets
 from resources.dagster_materializations import MaterializationLog
-from resources.postgres_sink import SINK as POSTGRES
 
 
 @dataclass
@@ -59,7 +58,7 @@ class _Task:
     def begin(self) -> None:
         """Have Spark begin with the captures: in another thread, while Dagster's run begins and tables are prepared."""
         stores, mapping, tables = self.transformation.stores, self.transformation.mapping, self.transformation.tables
-        if not self.full:  # what is merged already is not computed ahead
+        if not any(e.is_ahead for e in stores.extractors.values()):  # else the run before has begun with these
             begin_ahead(stores, mapping, tables, self._entities())
 
     def _entities(self) -> Sequence[str]:
@@ -114,9 +113,7 @@ class _Task:
         whole = self._whole_dates(work.report.dates)
         days: list[date | None] = [*work.report.dates] if mapping.partition else [None]
         # games that are handed over one by one give way to others between tables
-        written = work.written(
-            ahead=self.entities is None, on_submitted=lambda merging: judging.begin(days, merging[POSTGRES])
-        )
+        written = work.written(ahead=self.entities is None, on_submitted=lambda merging: judging.begin(days, merging))
         with closing(written):
             for batch in written:
                 reports.announce(batch.report, [None] if notes.undated else work.report.dates)

@@ -135,6 +135,11 @@ class Extractor:
             self._ahead = Ahead(lambda piece: self._extract(piece, payload))
         self._ahead.begin(pieces)
 
+    def forget(self) -> None:
+        """Drop what was begun and not asked for."""
+        if self._ahead is not None:
+            self._ahead.begin([])
+
     def _extract(self, entities: Mapping[int, str], payload: Callable[[int], bytes]) -> Extracted:
         with self._lock:
             return self._computed(entities, payload)

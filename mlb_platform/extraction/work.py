@@ -82,6 +82,8 @@ class Work:
     def compute(self) -> None:
         """Parse, project and judge what is not merged yet, round by round until every entity has a good capture."""
         pending = list(self.todo)
+        if not pending:
+            forget_pieces(self.stores, self.specs)
         while pending:
             captures = [r for p in pending for r in p.offered if r.raw_id not in self._good]
             pieces = pieces_of(captures, self.stores.games_per_job)
@@ -331,10 +333,14 @@ class Work:
 
 def extractor_of(stores: Stores, mapping: ResolvedMapping, specs: Sequence[MergeSpec]) -> Extractor:
     """Return the extractor of these tables of a mapping, made once for `stores`."""
-    key = (",".join(s.derivation_hash for s in specs), tuple(s.table for s in specs))
+    key = _extractor_key(specs)
     if key not in stores.extractors:
         stores.extractors[key] = Extractor(stores.spark(), stores.postgres, mapping, list(key[1]))
     return stores.extractors[key]
+
+
+def _extractor_key(specs: Sequence[MergeSpec]) -> tuple[str, tuple[str, ...]]:
+    return ",".join(s.derivation_hash for s in specs), tuple(s.table for s in specs)
 
 
 def _rows_of(table: pa.Table, raw_ids: Collection[int]) -> pa.Table:
@@ -359,6 +365,13 @@ def begin_pieces(
     extractor_of(stores, mapping, specs).begin(
         [_entities(piece) for piece in pieces], lambda raw_id: stores.raw.payload(raw_table, raw_id)
     )
+
+
+def forget_pieces(stores: Stores, specs: Sequence[MergeSpec]) -> None:
+    """Drop what was begun of these tables, as where another process has merged it meanwhile: rows take memory."""
+    extractor = stores.extractors.get(_extractor_key(specs))
+    if extractor is not None:
+        extractor.forget()
 
 
 def _entities(captures: Mapping[int, RawRow]) -> dict[int, str]:

@@ -96,6 +96,17 @@ def test_a_capture_that_breaks_a_rule_is_held_as_ever(bench: Bench, monkeypatch:
     assert bench.mapped("small.plays", [3]) == [(3, MAY_2, 1, 0, "first"), (3, MAY_2, 2, 1, None)]
 
 
+def test_what_another_process_merged_meanwhile_is_let_go_of(bench: Bench, spark: SparkSession) -> None:
+    """What was computed for nothing does not stay in memory."""
+    with open_work(bench.stores, bench.mapping, TABLES, []) as work:
+        extractor = extractor_of(bench.stores, bench.mapping, work.specs)
+    begin_ahead(bench.stores, bench.mapping, TABLES, ["1", "2"])
+    assert extractor.is_ahead
+    Bench(bench.postgres, bench.lake, spark, bench.mapping).run(start_date=MAY_1, end_date=MAY_1)
+    assert bench.run(start_date=MAY_1, end_date=MAY_1).parsed == 0
+    assert not extractor.is_ahead
+
+
 def test_rows_come_after_those_they_refer_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tables may be merged at once, but plays wait for their games, however long those take."""
     events, inner = [], PostgresSink.merge

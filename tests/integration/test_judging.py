@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,7 +23,7 @@ from mlb_platform.settings import Settings
 from resources.delta_sink import DeltaSink
 from resources.errors import PlatformError
 from resources.merge import FrameBatch, MergeBatch, MergeResult, MergeSpec
-from resources.postgres import Postgres
+from resources.postgres import Postgres, lock_key
 from resources.postgres_sink import PostgresSink
 
 MAPPING = SMALL.replace(
@@ -115,6 +116,90 @@ def test_what_looks_wrong_meanwhile_is_looked_at_again_when_the_run_has_let_go(
     orphan = found.pop(("plays", RELATIONSHIPS))
     assert not orphan.passed and orphan.description == "game_pk, runs -> small.plays(game_pk, play): 1 of 3"
     assert failed(found).keys() == {("plays", WARN_RULES)}, "of the capture itself"
+
+
+def test_completeness_is_asked_when_the_lake_has_everything_too(
+    verdicts: Verdicts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A game is in the tables when it is in those of the lake: asked before, all games of the run would be missing."""
+    merged, seen = [], []
+    inner = DeltaSink.merge
+
+    def merge(sink: DeltaSink, spec: MergeSpec, batch: Batch) -> MergeResult:
+        time.sleep(0.5)
+        result = inner(sink, spec, batch)
+        merged.append(spec.table)
+        return result
+
+    def complete(*_: object) -> Iterator[dg.AssetCheckEvaluation]:
+        seen.extend(merged)
+        yield from ()
+
+    monkeypatch.setattr(DeltaSink, "merge", merge)
+    monkeypatch.setattr(judging, "evaluate_completeness", complete)
+    verdicts()
+    assert sorted(seen) == ["small.games", "small.plays"]
+
+
+@pytest.fixture
+def naming_others(bench: Bench, made: Platform, spark: SparkSession, database: Postgres, tmp_path: Path) -> Platform:
+    """The same, whose plays also name games of another mapping, which has none: that is in doubt with every run."""
+    folder = made.settings.mappings
+    (folder / "aaa").mkdir()
+    other = SMALL.replace("small", "aaa")
+    (folder / "aaa" / "game_v1.yaml").write_text(other, "utf-8")
+    file = folder / "small" / "game_v1.yaml"
+    another = "    relationships:\n      - {to_table: aaa.games, from_field: game_pk, to_field: game_pk}\n"
+    file.write_text(MAPPING.replace("    relationships:\n", another), "utf-8")
+    Bench(
+        database, tmp_path / "home" / "lake", spark, mapping_of(SMALL.replace("small", "aaa"))
+    ).transformation().prepare()
+    return made
+
+
+def test_nobody_else_is_held_up_while_the_lake_is_written(
+    naming_others: Platform, verdicts: Verdicts, database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The locks of the other mapping are free until this run has let go of its own; then it is looked at again."""
+    free = []
+
+    def try_lock() -> None:
+        time.sleep(0.7)  # relationships are looked at
+        with database.connect(autocommit=True) as connection:
+            key = lock_key("aaa/game_v1", "1")
+            free.append(connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,))
+
+    before_the_lake(monkeypatch, try_lock)
+    found = verdicts()
+    assert free == [True, True]
+    assert found["plays", RELATIONSHIPS].description == "game_pk -> aaa.games(game_pk): 4 of 4"
+
+
+def test_a_run_that_fails_waits_for_nobody(
+    naming_others: Platform, verdicts: Verdicts, database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where it would look at something again when another process has let go of its locks."""
+
+    def fail(*_: object) -> MergeResult:
+        time.sleep(0.7)
+        raise PlatformError("the disk is full")
+
+    monkeypatch.setattr(DeltaSink, "merge", fail)
+    over = Event()
+    with ThreadPoolExecutor(1) as other:
+
+        def hold() -> None:
+            with database.scope_locks("aaa/game_v1", ["1", "2"]):
+                over.wait(30)
+
+        holding = other.submit(hold)
+        started = time.monotonic()
+        with pytest.raises(PlatformError, match="the disk is full"):
+            verdicts()
+        took = time.monotonic() - started
+        assert not holding.done()
+        over.set()
+    assert took < 25
 
 
 @pytest.mark.parametrize(("sink", "looked_at"), [(DeltaSink, True), (PostgresSink, False)])
