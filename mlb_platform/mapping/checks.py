@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 
 from mlb_platform.mapping.entity_checks import find_entity_problems
 from mlb_platform.mapping.filters import filter_paths, parse_filter
-from mlb_platform.mapping.models import FieldDefinition, MappingConfig, RowSource, TargetTable
+from mlb_platform.mapping.models import FieldDefinition, Lookup, MappingConfig, RowSource, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path
 from mlb_platform.mapping.problems import Finding, Location
 from mlb_platform.mapping.resolve import RAW_COLUMNS, TECHNICAL, infer_entity_key, infer_partition
+from mlb_platform.mapping.shape import key_paths
 from mlb_platform.mapping.sql import columns_of
+from mlb_platform.mapping.types import is_of_type, parse_type
 
 HISTORY_COLUMNS = ("valid_from", "valid_to", "raw_id", "ended_by_raw_id")
 """What `history.validity` adds to the columns of a table: none of them may be mapped."""
@@ -90,6 +92,9 @@ def _target_problems(target: TargetTable, inherited: set[str], config: MappingCo
                     f"look-up {name}: {text} must lead to one array or object, without wildcards",
                     "error",
                 )
+        if message := _lookup_problem(name, target):
+            yield ("lookups", name), message, "error"
+    yield from _constant_problems(target)
     for i, f in enumerate(target.fields):
         for location, message, level in _field_problems(f, target, known):
             yield ("fields", i, *location), message, level
@@ -174,12 +179,43 @@ def _field_problems(f: FieldDefinition, target: TargetTable, known: set[str]) ->
         yield from _expression_problems(f, target, known)
     if not f.description and f.name not in known - {x.name for x in target.fields} and f.name not in TECHNICAL:
         yield (), f"column {target.name}.{f.name} has no description", "warning"
-    for message in _source_problems(target, lambda source: source.paths_of(f)):
+    if f.default is not None and not is_of_type(f.default, parse_type(f.type)):
+        yield ("default",), f"default {f.default!r} of {f.name} is no {f.type}", "error"
+    for message in _source_problems(target, lambda source: source.paths_of(f), picked=f.element is not None):
         yield ("json_path",), message, "error"
     if f.element is not None:
         array = f.element.array_source
-        for message in _source_problems(target, lambda source: [array]):
+        found = _source_problems(target, lambda source: [array])
+        if f.element.filter is not None:
+            asked = [str(path) for path in filter_paths(parse_filter(f.element.filter))]
+            found += _source_problems(target, lambda source: asked, picked=True)
+        for message in found:
             yield ("element",), message, "error"
+
+
+def _constant_problems(target: TargetTable) -> Iterator[Finding]:
+    """Yield what is wrong with constants: of another type than their column, or named by a part of the sources only."""
+    named = {f.constant for f in target.fields if isinstance(f.constant, str)}
+    for n, source in enumerate(target.row_sources):
+        for name in source.constants:
+            if name not in named:
+                yield (
+                    ("sources", n, "constants", name),
+                    f"constant {name} is taken by no column of {target.name}",
+                    "error",
+                )
+    for i, f in enumerate(target.fields):
+        if f.constant is None:
+            continue
+        given = [
+            source.constants.get(f.constant) if isinstance(f.constant, str) else None for source in target.row_sources
+        ]
+        by_source = any(value is not None for value in given)
+        for n, value in enumerate(given if by_source else (f.constant,)):
+            if value is None:
+                yield ("sources", n), f"constant {f.constant} of column {f.name} is not given by this source", "error"
+            elif not is_of_type(value, parse_type(f.type)):
+                yield ("fields", i), f"constant {value!r} of {f.name} is no {f.type}", "error"
 
 
 def _expression_problems(f: FieldDefinition, target: TargetTable, known: set[str]) -> Iterator[Finding]:
@@ -211,21 +247,58 @@ def _depth(steps: tuple[str, ...]) -> int:
     return sum(s in (ITEMS, MEMBERS) for s in steps)
 
 
-def _source_problems(target: TargetTable, paths: Callable[[RowSource], list[str]]) -> list[str]:
-    """Return what is wrong with paths that may differ by source of rows, each message once."""
+def _lookup_paths(lookup: Lookup) -> list[JsonPath]:
+    return key_paths(lookup.key) if lookup.key is not None else [parse_path(str(lookup.index))]
+
+
+def _lookup_problem(name: str, target: TargetTable) -> str | None:
+    """Return what is wrong with the look-ups that a look-up needs for its own key or index."""
+    needed, done = [name], set[str]()
+    while needed:
+        done.add(needed[0])
+        for path in _lookup_paths(target.lookups[needed.pop(0)]):
+            if path.lookup == name:
+                return f"look-up {name} needs itself for its key or index"
+            if path.lookup is not None and path.lookup not in target.lookups:
+                return f"look-up {name} uses look-up {path.lookup}, which {target.name} does not define"
+            if path.lookup is not None and path.lookup not in done:
+                needed.append(path.lookup)
+    return None
+
+
+def _source_problems(
+    target: TargetTable, paths: Callable[[RowSource], list[str]], *, picked: bool = False
+) -> list[str]:
+    """Return what is wrong with paths that may differ by source of rows, each message once.
+
+    `picked`: the paths start at the element that a field picks, one level below the row's.
+    """
     given = [(source, parse_path(text)) for source in target.row_sources for text in paths(source)]
-    return list(dict.fromkeys(m for source, path in given for m in _path_problems(path, target, source)))
+    return list(dict.fromkeys(m for source, path in given for m in _path_problems(path, target, source, picked=picked)))
 
 
-def _path_problems(path: JsonPath, target: TargetTable, source: RowSource) -> Iterator[str]:
+def _path_problems(
+    path: JsonPath, target: TargetTable, source: RowSource, *, picked: bool = False, through: tuple[str, ...] = ()
+) -> Iterator[str]:
+    if path.lookup in target.lookups and path.lookup not in through:
+        for inner in _lookup_paths(target.lookups[path.lookup]):
+            if inner.lookup is None or inner.lookup in target.lookups:  # else told of the look-up
+                for message in _path_problems(inner, target, source, picked=picked, through=(*through, path.lookup)):
+                    yield f"look-up {path.lookup}: {message}"
     if path.anchor == "lookup" and path.lookup not in target.lookups:
         yield f"path {path} uses look-up {path.lookup}, which {target.name} does not define"
     text = source.source
     steps = parse_path(text, wildcards=True).steps if text else ()
-    depth = _depth(steps if not steps or steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS))
+    depth = _depth(steps if not steps or steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS)) + picked
+    if path.anchor in ("key", "position", "first_position") and picked and not path.level:
+        yield f"{path} is that of a row, and an element that is picked is none"
+        return
+    if path.anchor == "position" and 0 < path.level == depth:
+        yield f"{path} is the position of the document, which has none"
     if path.level > depth:
         yield f"path {path} climbs {path.level} levels, but rows of {target.name} lie {depth} deep"
     if path.anchor == "key" and source.object_source is None:
         yield f"$key is for object_source; {target.name} reads {text or 'the document'}"
-    if path.anchor in ("position", "first_position") and (text is None or text == source.element_source):
+    own = path.anchor in ("position", "first_position") and not path.level
+    if own and (text is None or text == source.element_source):
         yield f"{path} is for rows of an array or object; {target.name} has one row a {'part' if text else 'document'}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlb_platform.mapping.models import MappingConfig, TargetTable
+from mlb_platform.mapping.models import FieldDefinition, InheritedColumn, MappingConfig, RowSource, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, parse_path
-from mlb_platform.mapping.problems import Finding
-from mlb_platform.mapping.resolve import element_depth, infer_entity_key, infer_partition
+from mlb_platform.mapping.problems import Finding, Level
+from mlb_platform.mapping.resolve import element_depth, infer_entity_key, infer_partition, inherited_name, path_list
+from mlb_platform.mapping.shape import absolute, source_steps
 
 
 def find_entity_problems(config: MappingConfig) -> Iterator[Finding]:
@@ -21,6 +22,12 @@ def find_entity_problems(config: MappingConfig) -> Iterator[Finding]:
         for i, target in enumerate(config.targets):
             for where, message in _element_problems(target, source.entities, source.entity_key.name, config):
                 yield ("targets", i, *where), message, "error"
+    inherited = {c.name: c for c in (entity, partition) if c is not None}
+    for i, target in enumerate(config.targets):
+        for n, f in enumerate(target.fields):
+            name = inherited_name(f, set(inherited))
+            for message, level in _inherited_problems(f, target, inherited[name], source.entities) if name else ():
+                yield ("targets", i, "fields", n), message, level
     if source.dated_by is not None and (partition is None or partition.json_path is not None):
         yield ("source", "dated_by"), "dated_by is for a source.partition without json_path", "error"
     if source.dated_by is not None and entity is not None and entity.name != source.dated_by:
@@ -36,6 +43,43 @@ def find_entity_problems(config: MappingConfig) -> Iterator[Finding]:
         for name in (*view.key, *(text.removeprefix("-") for text in view.order_by)):
             if name not in known and name != "source_captured_at":
                 yield ("views", n), f"view {view.name} names unknown column {name} of {view.table}", "error"
+
+
+def _inherited_problems(
+    f: FieldDefinition, target: TargetTable, column: InheritedColumn, entities: str | None
+) -> Iterator[tuple[str, Level]]:
+    """Yield what a field that is an inherited column says of its value, and what is not so.
+
+    `$.X` and `parent.X` name the inherited column X; a path may also be the one that X itself is read from.
+    """
+    base = _element_steps(entities) if entities is not None else ()
+    own = {(*base, *parse_path(text).steps) for text in path_list(column)}
+
+    def is_own(text: str, source: RowSource) -> bool:
+        path = parse_path(text)
+        return path.lookup is None and absolute(path, source_steps(source), target) in own
+
+    read = [(text, source) for source in target.row_sources for text in source.paths_of(f)]
+    others = [text for text, source in read if not is_own(text, source)]
+    if f.name == column.name:
+        others = [text for text in others if parse_path(text).steps != (column.name,)]
+        told = others[0] if others else f.source_field if f.source_field is not None else f.constant
+        if told is not None:
+            yield f"column {f.name} is inherited and the same in all tables: {told} is not read", "warning"
+    elif others and (
+        any(parse_path(text).steps != (column.name,) for text in others)
+        or any(target.is_document or steps[-1:] == (column.name,) for steps in own)
+    ):
+        yield (
+            f"column {f.name}: {others[0]} would be the inherited column {column.name}, and not what the JSON has "
+            f"there: give the inherited column a name that no member has",
+            "error",
+        )
+
+
+def _element_steps(entities: str) -> tuple[str, ...]:
+    steps = parse_path(entities, wildcards=True).steps
+    return steps if steps and steps[-1] in (ITEMS, MEMBERS) else (*steps, ITEMS)
 
 
 def _element_problems(

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from mlb_platform.mapping.checks import find_problems
 from mlb_platform.mapping.mend import without_errors
 from mlb_platform.mapping.models import MappingConfig
+from mlb_platform.mapping.problems import Finding
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
-from mlb_platform.mapping.shape import document_tree
+from mlb_platform.mapping.shape import document_tree, mixed_reads
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader, ten times faster where PyYAML has libyaml."""
@@ -43,6 +44,9 @@ class MappingError(ValueError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+_TEXT = "tag:yaml.org,2002:str"
+
+
 def _find_duplicates(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
     nodes, looked_at = [root], set[int]()
     while nodes:
@@ -59,6 +63,36 @@ def _find_duplicates(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
                 nodes.append(value)
         elif isinstance(node, yaml.SequenceNode):
             nodes += node.value
+
+
+def _mend_unreadable(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield what PyYAML fails on: keys that are no texts, dates and numbers that are none (2024-13-01).
+
+    Such members are left out and such values become texts, so that all else is checked too.
+    """
+    maker: Any = yaml.constructor.SafeConstructor()
+    nodes, looked_at = [root], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in looked_at:
+            continue  # an alias
+        looked_at.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    yield key, "a key has to be a text, not an object or a list"
+            node.value = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
+            nodes += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif node.tag != _TEXT:
+            try:
+                maker.construct_object(node)
+            except (ValueError, AttributeError, KeyError):  # PyYAML's own, of 2024-13-01 or !!bool x
+                yield node, f"{node.value[:40]!r} is read as {node.tag.rpartition(':')[2]}, and is none: quote it"
+                node.tag = _TEXT
+            except yaml.YAMLError:
+                continue  # told, with its place, where the whole is read
 
 
 def _mark(root: yaml.Node, location: tuple[str | int, ...]) -> yaml.Mark:
@@ -132,12 +166,18 @@ def _load(text: str, file: str) -> _Loaded:
     try:
         loader = LOADER(text)
         root = loader.get_single_node()
-        problems = [problem(node.start_mark, message) for node, message in _find_duplicates(root)]
+        problems = []
+        for find in (_mend_unreadable, _find_duplicates):
+            problems += [problem(node.start_mark, message) for node, message in find(root)] if root is not None else []
         data: Any = None if root is None else loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark or yaml.Mark(file, 0, 0, 0, None, 0)
         return _Loaded(None, (problem(mark, f"not YAML: {error.problem}"),))
     except yaml.YAMLError as error:
+        return _Loaded(None, (MappingProblem(file, 1, 1, f"not YAML: {error}"),))
+    except RecursionError:
+        return _Loaded(None, (MappingProblem(file, 1, 1, "nested too deeply to be a mapping file"),))
+    except UnicodeEncodeError as error:
         return _Loaded(None, (MappingProblem(file, 1, 1, f"not YAML: {error}"),))
     if not isinstance(data, dict):
         message = "a mapping file holds one object with version, source and targets"
@@ -158,10 +198,24 @@ def _load(text: str, file: str) -> _Loaded:
         try:
             resolved = resolve(config)
             document_tree(resolved)  # what is wrong with all paths taken together
+            found += _mixed(resolved)
         except ValueError as error:
             found.append((("targets",), str(error), "error"))
     problems += [problem(_mark(root, loc), message, level) for loc, message, level in found]
     return _Loaded(config, tuple(problems), defines, resolved)
+
+
+def _mixed(mapping: ResolvedMapping) -> Iterator[Finding]:
+    """Yield what is wrong with columns that take as a value what others read values of."""
+    for table, name, path in mixed_reads(mapping):
+        i, target = next((i, t) for i, t in enumerate(mapping.config.targets) if t.name == table)
+        place = next((("fields", n, "json_path") for n, f in enumerate(target.fields) if f.name == name), ())
+        message = f"{path} is read as one value by {name}, and so are members or items of it elsewhere"
+        if mapping.by_name[table].by_name[name].type.name == "JSONB":
+            ends = "a document with a value of an unusual kind ends the run: take one of the two"
+            yield ("targets", i, *place), f"{message}: {ends}", "warning"
+        else:
+            yield ("targets", i, *place), f"{message}: take one of the two", "error"
 
 
 def load_text(text: str, file: str) -> tuple[MappingConfig | None, list[MappingProblem]]:

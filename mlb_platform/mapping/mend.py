@@ -30,7 +30,10 @@ def without_errors(data: dict[str, Any], error: ValidationError) -> tuple[Mappin
 
     None where too little is left to be checked.
     """
-    rest = copy.deepcopy(data)
+    try:
+        rest = copy.deepcopy(data)
+    except RecursionError:
+        return None, set()
     mended: set[Location] = set()
     for _ in range(_ATTEMPTS):
         for e in error.errors():

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from mlb_platform.mapping.filters import filter_paths, parse_filter
 from mlb_platform.mapping.paths import parse_path
-from mlb_platform.mapping.types import parse_type
+from mlb_platform.mapping.types import check_format, parse_type
 
 Severity = Literal["error", "warn"]
 
@@ -252,6 +252,10 @@ class FieldDefinition(_Strict):
             raise ValueError(f"column {self.name!r}: element needs a json_path relative to it")
         if self.format is not None and self.type not in ("DATE", "TIMESTAMPTZ"):
             raise ValueError(f"column {self.name!r}: format is for DATE and TIMESTAMPTZ")
+        if self.format is not None:
+            check_format(self.format)
+        if self.json_path == []:
+            raise ValueError(f"column {self.name!r}: json_path names no path")
         return self
 
 
@@ -408,6 +412,8 @@ class TargetTable(_Strict):
         given = [n for n in ("array_source", "object_source", "sources") if getattr(self, n) is not None]
         if len(given) > 1:
             raise ValueError(f"target {self.name}: {' and '.join(given)} exclude each other")
+        if self.sources == []:
+            raise ValueError(f"target {self.name}: sources names no source")
         return self
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mlb_platform.mapping.filters import filter_paths, parse_filter
-from mlb_platform.mapping.models import FieldDefinition, Lookup, RowSource, TargetTable
+from mlb_platform.mapping.models import ElementPick, FieldDefinition, Lookup, RowSource, TargetTable
 from mlb_platform.mapping.paths import ITEMS, MEMBERS, JsonPath, parse_path, render_steps
 from mlb_platform.mapping.resolve import ResolvedMapping, inherited_name, path_list
 
@@ -82,11 +82,20 @@ def absolute(path: JsonPath, base: Steps, target: TargetTable) -> Steps | None:
 def field_paths(f: FieldDefinition, source: RowSource, target: TargetTable) -> list[Steps]:
     """Return the absolute paths that a field's values come from, in the rows of one source."""
     base = source_steps(source)
-    if f.element is not None:
-        array = absolute(parse_path(f.element.array_source), base, target)
-        base = (*(array or ()), ITEMS)
-    found = [absolute(parse_path(text), base, target) for text in source.paths_of(f)]
+    paths = [parse_path(text) for text in source.paths_of(f)]
+    found = [
+        absolute(path, base, target) if f.element is None else _of_picked(path, f.element, base, target)
+        for path in paths
+    ]
     return [steps for steps in found if steps is not None]
+
+
+def _of_picked(path: JsonPath, element: ElementPick, base: Steps, target: TargetTable) -> Steps | None:
+    """Return the steps of `path` for an element that a field picks; its parent is the row's, wherever it lies."""
+    if path.anchor == "parent":
+        return (*enclosing(base, path.level - 1), *path.steps)
+    array = absolute(parse_path(element.array_source), base, target)
+    return absolute(path, (*(array or ()), ITEMS), target)
 
 
 @lru_cache(maxsize=64)
@@ -126,11 +135,11 @@ def _read_paths(target: TargetTable) -> Iterator[Steps]:
                 array = (*(absolute(parse_path(f.element.array_source), base, target) or ()), ITEMS)
                 yield array
                 for path in filter_paths(parse_filter(f.element.filter)) if f.element.filter else []:
-                    yield absolute(path, array, target) or ()
+                    yield _of_picked(path, f.element, base, target) or ()
 
 
 def build_tree(paths: Iterable[Steps]) -> Node:
-    """Build the tree of paths; raise ValueError that names a path used both as a value and as what holds values."""
+    """Build the tree of paths; raise ValueError that names a path used both as an array and as an object."""
     root = Node()
     for steps in paths:
         node = root
@@ -150,6 +159,18 @@ def _refuse_mixed(node: Node, steps: Steps) -> None:
             raise ValueError(f"{render_steps(steps)}: members {name} and {folded[name.lower()]} differ in case only")
     for step, child in node.children.items():
         _refuse_mixed(child, (*steps, step))
+
+
+def mixed_reads(mapping: ResolvedMapping) -> Iterator[tuple[str, str, str]]:
+    """Yield (table, column, path) of what a column takes as one value, though values below it are read too."""
+    tree = document_tree(mapping)
+    for (table, name), found in column_paths(mapping).items():
+        for steps in found:
+            node = tree
+            for step in steps:
+                node = node.children[step]
+            if node.children:
+                yield table, name, render_steps(steps)
 
 
 @lru_cache(maxsize=64)

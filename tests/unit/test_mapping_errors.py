@@ -27,6 +27,7 @@ def place_of(text: str, quoted: str, nth: int = 0) -> tuple[int, int]:
 
 PLAY = "{name: play, type: INT, json_path: $.n, description: Number of the play.}"
 RUNS = "{name: runs, type: INT, json_path: $.runs, description: Runs.}"
+START_OF_PLAYS = "array_source: $.plays\n    primary_key: [game_pk, play]\n    fields:\n      - "
 
 MISTAKES = [
     ("unknown key of a field", PLAY, "{name: play, typ: INT, type: INT, json_path: $.n}", "typ:", "unknown key 'typ'"),
@@ -100,6 +101,58 @@ MISTAKES = [
      "both as an array and as an object"),
     ("members that differ in case", "json_path: $.state", "json_path: [$.state, $.State]", "targets",
      "differ in case only"),
+    ("array taken as a text", "VARCHAR(10), json_path: $.state", "TEXT, json_path: $.plays", "json_path: $.plays",
+     "$.plays is read as one value by state"),
+    ("object taken as a number", PLAY, f"{PLAY}\n      - {{name: by, type: INT, json_path: [$.by, $.by.id]}}",
+     "json_path: [$.by", "$.plays[*].by is read as one value by by"),
+    ("no path", "json_path: $.n,", "json_path: [],", "{name: play", "json_path names no path"),
+    ("no source", "array_source: $.plays", "sources: []", "name: small.plays", "sources names no source"),
+    *[(f"{kind} that is no {type_}", "type: INT, json_path: $.n,", f"type: {type_}, {given}{kind}: {value},",
+       f"{kind}:" if kind == "default" else "{name: play", f"of play is no {type_}")
+      for kind, given in (("constant", ""), ("default", "json_path: $.n, "))
+      for type_, value in (("INT", "home"), ("INT", "1.5"), ("INT", "true"), ("SMALLINT", "40000"), ("DATE", "unknown"),
+                           ("DATE", '"2024-02-30"'), ("TIMESTAMPTZ", "noon"), ("VARCHAR(2)", "home"),
+                           ("BOOLEAN", "maybe"), ("DOUBLE", ".nan"))],
+    *[(f"{kind} that is no NUMERIC", "type: INT, json_path: $.n,", f'type: "NUMERIC(5,2)", {given}{kind}: {value},',
+       f"{kind}:" if kind == "default" else "{name: play", "of play is no NUMERIC(5,2)")
+      for kind, given in (("constant", ""), ("default", "json_path: $.n, ")) for value in ("999.995", "NaN", "true")],
+    ("constant of one source of two", START_OF_PLAYS + PLAY,
+     "sources: [{array_source: $.plays, constants: {side: home}}, {array_source: $.more}]\n"
+     "    primary_key: [game_pk, play]\n    fields:\n"
+     f"      - {PLAY}\n      - {{name: side, type: TEXT, constant: side}}", "{array_source: $.more",
+     "constant side of column side is not given by this source"),
+    ("constant that no column takes", "array_source: $.plays",
+     "sources: [{array_source: $.plays, constants: {sid: home}}]",
+     "sid: home", "constant sid is taken by no column"),
+    *[(f"format {text}", "type: INT, json_path: $.n,", f'type: {kind}, json_path: $.n, format: "{text}",',
+       "{name: play",
+       reason)
+      for kind, text, reason in (
+          ("DATE", "YYYY-MM-dd", "a year is yyyy"), ("DATE", "yyyy-mm-dd", "a month is MM"),
+          ("DATE", "yyyy-MM-DD", "a day of the month is dd"), ("DATE", "EEE MMM d yyyy", "EEE is nothing"),
+          ("TIMESTAMPTZ", "yyyy-MM-ddTHH:mm:ss", "quote it"), ("TIMESTAMPTZ", "yyyy-MM-dd'T", "nothing that Spark"))],
+    ("look-up of a look-up that is not there", "array_source: $.plays",
+     "array_source: $.plays\n    lookups: {one: {object_source: $.all, key: '{lookup.two.id}'}}", "one: {object",
+     "look-up one uses look-up two"),
+    ("look-up that needs itself", "array_source: $.plays",
+     "array_source: $.plays\n    lookups: {one: {array_source: $.all, index: lookup.one.id}}", "one: {array",
+     "look-up one needs itself"),
+    ("look-up that climbs too far", START_OF_PLAYS + PLAY,
+     "array_source: $.plays\n    lookups: {one: {object_source: $.all, key: '{parent.parent.id}'}}\n"
+     "    primary_key: [game_pk, play]\n    fields:\n      - {name: play, type: INT, json_path: lookup.one.id}",
+     "json_path: lookup", "look-up one: path parent.parent.id climbs 2 levels"),
+    ("look-up of a picked element that is not there", "json_path: $.n,",
+     "json_path: $.n, element: {array_source: $.e, filter: lookup.one.n == 1},", "element:", "uses look-up one"),
+    ("picked element that climbs too far", "json_path: $.n,",
+     "json_path: $.n, element: {array_source: $.e, filter: parent.parent.parent.n == 1},", "element:",
+     "climbs 3 levels"),
+    ("position of a picked element", "json_path: $.n,", "json_path: $position, element: {array_source: $.e},",
+     "json_path: $position", "an element that is picked is none"),
+    ("position of the document", "json_path: $.n,", "json_path: parent.$position,", "json_path: parent",
+     "the position of the document, which has none"),
+    ("date that is none", "description: Number of the play.", "description: 2024-13-01", "2024-13-01",
+     "read as timestamp, and is none"),
+    ("key that is a list", "json_path: $.n,", "json_path: $.n, ? [a, b] : c,", "[a, b]", "a key has to be a text"),
 ]  # fmt: skip
 
 
@@ -195,6 +248,13 @@ def test_a_broken_target_does_not_hide_the_others() -> None:
         ("\tversion: 1\n", "not YAML"),
         ("version: 1.0\nsource: x\ntargets: y\n", "version"),
         ("version: '1.0'\n", "missing key 'source'"),
+        ("? [a, b]\n: 1\n", "a key has to be a text"),
+        ("? {a: b}\n: 1\n", "a key has to be a text"),
+        ("version: 2024-13-01\n", "read as timestamp, and is none"),
+        (f"version: {'9' * 5000}\n", "read as int, and is none"),
+        ("version: !!bool x\n", "read as bool, and is none"),
+        (f"version: {'[' * 2000}{']' * 2000}\n", "version"),
+        ("version: \ud800\n", "not YAML"),
     ],
 )
 def test_what_is_no_mapping_at_all_is_told(text: str, reason: str) -> None:
@@ -248,3 +308,98 @@ def test_what_lacks_a_description_is_a_warning_only() -> None:
         ("warning", "column small.plays.runs has no description"),
         ("warning", "target small.plays has no description"),
     }
+
+
+def test_an_object_taken_as_json_and_by_its_members_is_a_warning_only() -> None:
+    """It gives right rows as long as no value in it is of a kind that is not expected there."""
+    both = "\n      - {name: all, type: JSONB, json_path: $.by}\n      - {name: by, type: INT, json_path: $.by.id}"
+    config, problems = load_text(SMALL.replace(PLAY, PLAY + both), "test.yaml")
+    assert config is not None
+    (found,) = [p for p in problems if "is read as one value" in p.message]
+    assert found.level == "warning" and found.message.startswith("$.plays[*].by is read as one value by all")
+
+
+def test_what_is_no_date_hides_nothing() -> None:
+    """A value that YAML cannot read is told with the other mistakes of its file."""
+    text = SMALL.replace('"runs >= 0"', '"rums >= 0"').replace("description: Runs.", "description: 2024-13-01")
+    assert len(errors_of(text)) == 2
+
+
+IDS = SMALL.replace("name: game_pk", "name: id").replace("game_pk", "id")
+"""The entity key is called like the member it is read from."""
+
+
+def with_play(text: str, field: str) -> str:
+    """Return a mapping with one more column of small.plays."""
+    return text.replace(RUNS, f"{RUNS}\n      - {field}")
+
+
+@pytest.mark.parametrize("path", ["$.id", "[$.no, $.id]", "[$.id, $.no]"])
+def test_a_member_called_like_an_inherited_column_is_told(path: str) -> None:
+    """The value would be that of the inherited column, in every row."""
+    text = with_play(IDS, f"{{name: play_id, type: INT, json_path: {path}, description: Id of the play.}}")
+    found = errors_of(text)
+    assert [p.message.partition(" would be ")[2][:23] for p in found] == ["the inherited column id"]
+    assert (found[0].line, found[0].column) == place_of(text, "{name: play_id")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (SMALL, "{name: of_game, type: BIGINT, json_path: $.game_pk, description: Its game.}"),
+        (SMALL, "{name: of_game, type: BIGINT, json_path: parent.game_pk, description: Its game.}"),
+        (SMALL, "{name: game_pk, type: BIGINT, json_path: $.game_pk, description: Its game.}"),
+        (SMALL, "{name: game_pk, type: BIGINT, json_path: parent.id, description: Its game.}"),
+        (SMALL, "{name: game_pk, type: BIGINT, json_path: $document.id, description: Its game.}"),
+        (IDS, "{name: of_game, type: BIGINT, json_path: parent.id, description: Its game.}"),
+    ],
+)
+def test_inherited_columns_are_named_in_several_ways(text: str, field: str) -> None:
+    assert load_text(with_play(text, field), "m.yaml")[1] == []
+
+
+@pytest.mark.parametrize(
+    "given", ["json_path: $.ref", "json_path: [$.ref, $.game_pk]", "source_field: raw_id", "constant: 5"]
+)
+def test_what_an_inherited_column_does_not_read_is_told(given: str) -> None:
+    """A column of this name is the same in all tables, whatever its field says."""
+    text = with_play(SMALL, f"{{name: game_pk, type: BIGINT, {given}, description: Its game.}}")
+    config, problems = load_text(text, "m.yaml")
+    assert config is not None
+    assert [p.level for p in problems] == ["warning"]
+    unread = given.split()[1].strip("[,")
+    assert problems[0].message == f"column game_pk is inherited and the same in all tables: {unread} is not read"
+
+
+def test_a_look_up_of_an_inherited_column_is_told_like_any_other() -> None:
+    text = with_play(SMALL, "{name: game_pk, type: BIGINT, json_path: lookup.one.id, description: Its game.}")
+    assert ["uses look-up one" in p.message for p in errors_of(text)] == [True]
+
+
+def test_values_that_fit_their_columns_are_no_mistakes() -> None:
+    """Constants and defaults may be written as texts or as numbers; a picked element's parent is the row's."""
+    fields = [
+        '{name: a, type: "NUMERIC(5,2)", json_path: $.a, default: 0}',
+        '{name: b, type: "NUMERIC(5,2)", json_path: $.b, default: "999.994"}',
+        '{name: c, type: INT, constant: "7"}',
+        "{name: d, type: BOOLEAN, json_path: $.d, default: 0}",
+        '{name: e, type: DATE, constant: "2024-02-29"}',
+        '{name: f, type: TIMESTAMPTZ, constant: "2024-02-29T12:00:00Z"}',
+        "{name: g, type: VARCHAR(4), json_path: $.g, default: true}",
+        "{name: h, type: DOUBLE, constant: -1.5}",
+        "{name: i, type: TEXT, json_path: parent.parent.state, element: {array_source: $.i, filter: parent.n == 1}}",
+        "{name: j, type: JSONB, json_path: $.j}",
+        *(f'{{name: l{n}, type: TIMESTAMPTZ, json_path: $.l{n}, format: "{text}"}}' for n, text in enumerate(FORMATS)),
+    ]
+    assert errors_of(with_play(SMALL, "\n      - ".join(fields))) == []
+
+
+FORMATS = [
+    "yyyyMMdd_HHmmss",
+    "MMM d, yyyy",
+    "M/d/yy h:mm a",
+    "yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    "yyyy-DDD",
+    "yyyy-MM-dd[ HH]",
+]
+"""Spark reads them."""

@@ -12,7 +12,7 @@ from mlb_platform.extraction.project import Projection
 from mlb_platform.extraction.transformation import BaseTransformation, class_name, make_transformation
 from mlb_platform.mapping.loader import MappingRegistry, load_file
 from mlb_platform.mapping.resolve import ResolvedMapping, resolve
-from mlb_platform.mapping.shape import column_paths
+from mlb_platform.mapping.shape import column_paths, document_tree
 from mlb_platform.mapping.types import parse_type
 from mlb_platform.settings import PROJECT_ROOT
 
@@ -222,3 +222,21 @@ def test_references_of_responses_with_several_entities_are_checked_over_the_tabl
     assert any(r.to_table == "person.person" for t in person.targets for r in t.relationships)
     assert not [rule.label for t in person.targets for rule in t.rules if rule.kind == "reference"]
     assert [rule.label for t in feed.targets for rule in t.rules if rule.kind == "reference"]
+
+
+@pytest.mark.parametrize(
+    ("array", "path", "read"),
+    [
+        ("$.events", "$.a", ("plays", "[*]", "events", "[*]", "a")),
+        ("$.events", "parent.a", ("plays", "[*]", "a")),
+        ("$.events", "parent.parent.a", ("a",)),
+        ("$document.more", "$.a", ("more", "[*]", "a")),
+        ("$document.more", "parent.a", ("plays", "[*]", "a")),
+    ],
+)
+def test_the_parent_of_a_picked_element_is_that_of_its_row(array: str, path: str, read: tuple[str, ...]) -> None:
+    """Wherever the array lies that the element is picked from, as the extraction has it."""
+    element = f"{{array_source: {array}, filter: parent.b == 1}}"
+    mapping = mapping_of(SMALL.replace("json_path: $.note", f"json_path: {path}, element: {element}"))
+    assert column_paths(mapping)["small.plays", "note"] == [read]
+    assert "b" in document_tree(mapping).children["plays"].children["[*]"].children
