@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,14 +64,20 @@ def check_java() -> int:
     if program is None:
         where = f"JAVA_HOME={home} holds no bin/java" if home else "no `java` on PATH"
         raise SparkError(f"Java is missing ({where}): Spark needs Java 17 or 21; {install}")
-    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
-    match = re.search(r'version "(\d+)', told.stderr + told.stdout)
-    version = int(match[1]) if match else 0
+    version = _java_version(program, Path(program).stat().st_mtime_ns)
     if version not in JAVA_VERSIONS:
         raise SparkError(
             f"{program} is Java {version or 'of an unknown version'}: Spark needs Java 17 or 21; {install}"
         )
     return version
+
+
+@cache  # asking takes a start of the JVM, a tenth of a second
+def _java_version(program: str, changed_at: int) -> int:
+    """Return the major version of a `java`, 0 where it does not say; `changed_at` tells another one from it."""
+    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)
+    match = re.search(r'version "(\d+)', told.stderr + told.stdout)
+    return int(match[1]) if match else 0
 
 
 def install_jars(folder: Path, ivy: Path) -> list[str]:
@@ -190,6 +197,8 @@ def open_session(settings: Mapping[str, str], remote: str | None = None) -> Spar
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # the JVM that only puts together the command line of Spark's: it is over before compiling well or collecting pays
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     if remote:
         _probe(remote)
         return SparkSession.builder.remote(remote).getOrCreate()

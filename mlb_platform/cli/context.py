@@ -35,18 +35,18 @@ def platform() -> Iterator[Platform]:
     """Give the platform of the settings; a Spark session that was started meanwhile is stopped at the end."""
     from mlb_platform.platform import Platform
 
-    made, before = Platform(settings()), _spark_context()
+    made, before = Platform(settings()), spark_context()
     try:
         yield made
     finally:
         made.wait_for_spark()
-        if before is None and (started := _spark_context()) is not None:
+        if before is None and (started := spark_context()) is not None:
             started.stop()
         if "postgres" in made.__dict__:
             made.postgres.close()
 
 
-def _spark_context() -> SparkContext | None:
+def spark_context() -> SparkContext | None:
     """Return this process's Spark context if there is one, without importing Spark."""
     module = sys.modules.get("pyspark")
     return module.SparkContext._active_spark_context if module is not None else None

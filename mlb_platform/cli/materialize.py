@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from itertools import zip_longest
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlb_platform.cli.console import Progress, many, quiet_java, say
-from mlb_platform.cli.context import check_range, day, mapping_of, platform
+from mlb_platform.cli.context import check_range, day, mapping_of, platform, spark_context
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation
@@ -146,10 +147,13 @@ def _unknown(table: str, known: Sequence[str], who: str) -> typer.BadParameter:
 
 
 def bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run: bool = False) -> int:
-    """Find the dates with work, run them, print what was done; return the exit code."""
+    """Find the dates with work, run them, print what was done; return the exit code.
+
+    Spark is not needed after that: a session that this started is stopped.
+    """
     pending = _look_up(made, mapping, asked)
     _check_there_is_something(mapping, asked, pending)
-    return _bring_up(made, mapping, asked, pending, dry_run)
+    return _bring_up(made, mapping, asked, pending, dry_run, last=True)
 
 
 def _look_up(made: Platform, mapping: ResolvedMapping, asked: Question) -> Pending:
@@ -160,7 +164,9 @@ def _look_up(made: Platform, mapping: ResolvedMapping, asked: Question) -> Pendi
     )
 
 
-def _bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, dry_run: bool) -> int:
+def _bring_up(
+    made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, dry_run: bool, *, last: bool = False
+) -> int:
     from mlb_platform.cli.summary import print_summary
 
     dated = mapping.partition is not None
@@ -171,7 +177,7 @@ def _bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, pending
         _print_plan(pending, mapping)
         return 0
     verdicts: list[AssetCheckEvaluation] = []
-    report = _run(made, mapping, asked, pending, verdicts) if pending.entities else None
+    report = _run(made, mapping, asked, pending, verdicts, last) if pending.entities else None
     return print_summary(made, mapping, asked, pending, report, verdicts)
 
 
@@ -199,10 +205,19 @@ def _print_plan(pending: Pending, mapping: ResolvedMapping) -> None:
 
 
 def _run(
-    made: Platform, mapping: ResolvedMapping, asked: Question, pending: Pending, verdicts: list[AssetCheckEvaluation]
+    made: Platform,
+    mapping: ResolvedMapping,
+    asked: Question,
+    pending: Pending,
+    verdicts: list[AssetCheckEvaluation],
+    last: bool,
 ) -> RunReport:
-    """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all."""
+    """Run the dates (or games) with work, up to thirty dates in one Dagster run; return what was done in all.
+
+    A Spark session that this started is stopped where no other mapping comes after this `last` one.
+    """
     check_spark(made)
+    own = spark_context() is None
     made.start_spark()  # beside the imports, and what is done before the first capture is computed
     from mlb_platform.assets.aside import look_aside
     from mlb_platform.assets.command import materialize_dates
@@ -219,6 +234,7 @@ def _run(
     with (
         open_instance(made.settings, made.postgres) as instance,
         Progress("Materializing", "tables", len(asked.tables) * (len(chunks) + bool(alone))) as bar,
+        ThreadPoolExecutor(1, "spark-stop") as ending,
     ):
 
         def on_progress(_: Work) -> None:
@@ -243,6 +259,9 @@ def _run(
                 on_check=on_check, instance=instance, aside=False,
             )  # fmt: skip
             total.merge(done)
+        started = spark_context()
+        if last and own and started is not None:
+            ending.submit(started.stop)  # what follows needs none
         bar.update(merged, f"{size}, looking at payloads")
         seconds = max(ASIDE_LEAST, ASIDE_SHARE * bar.seconds)
         look_aside(made, mapping.name, asked.tables, total.dates, seconds, on_check=on_check, instance=instance)
