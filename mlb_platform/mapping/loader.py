@@ -47,22 +47,29 @@ class MappingError(ValueError):
 _TEXT = "tag:yaml.org,2002:str"
 
 
-def _find_duplicates(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Yield every node once, aliases too; what it holds comes after whoever asked is done with it."""
     nodes, looked_at = [root], set[int]()
     while nodes:
         node = nodes.pop()
         if id(node) in looked_at:
             continue  # an alias
         looked_at.add(id(node))
+        yield node
+        if isinstance(node, yaml.MappingNode):
+            nodes += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+
+
+def _find_duplicates(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
+    for node in _nodes(root):
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
-            for key, value in node.value:
+            for key, _ in node.value:
                 if key.value in seen:
                     yield key, f"key {key.value!r} stands twice in one object"
                 seen.add(key.value)
-                nodes.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
 
 
 def _mend_unreadable(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
@@ -71,21 +78,13 @@ def _mend_unreadable(root: yaml.Node) -> Iterator[tuple[yaml.Node, str]]:
     Such members are left out and such values become texts, so that all else is checked too.
     """
     maker: Any = yaml.constructor.SafeConstructor()
-    nodes, looked_at = [root], set[int]()
-    while nodes:
-        node = nodes.pop()
-        if id(node) in looked_at:
-            continue  # an alias
-        looked_at.add(id(node))
+    for node in _nodes(root):
         if isinstance(node, yaml.MappingNode):
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     yield key, "a key has to be a text, not an object or a list"
             node.value = [(key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode)]
-            nodes += [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-        elif node.tag != _TEXT:
+        elif isinstance(node, yaml.ScalarNode) and node.tag != _TEXT:
             try:
                 maker.construct_object(node)
             except (ValueError, AttributeError, KeyError):  # PyYAML's own, of 2024-13-01 or !!bool x
