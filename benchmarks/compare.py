@@ -13,6 +13,7 @@ from benchmarks.ours import Ours
 from mlb_platform.extraction.specs import merge_spec
 from resources.lake import open_table
 from resources.merge import MergeSpec
+from resources.postgres import Connection
 from resources.postgres_sink import PostgresSink
 
 _SHOWN = 3
@@ -56,24 +57,53 @@ def compare(spec: MergeSpec, contents: dict[str, pa.Table]) -> Iterator[str]:
     (first, wanted), *others = contents.items()
     if not any(table.num_rows for table in contents.values()):
         yield f"{spec.table}: no rows to compare"
+    in_order = wanted.sort_by([(name, "ascending") for name in spec.key])
+    for name, table in others:
+        if not _equal(spec, in_order, table):
+            yield from _rows_that_differ(spec, (first, wanted), (name, table))
+
+
+def _equal(spec: MergeSpec, wanted: pa.Table, found: pa.Table) -> bool:
+    """Whether a table has the rows of another, which is in the order of its key."""
+    if found.num_rows != wanted.num_rows:
+        return False
+    return bool(found.cast(wanted.schema).sort_by([(name, "ascending") for name in spec.key]).equals(wanted))
+
+
+def _rows_that_differ(spec: MergeSpec, ours: tuple[str, pa.Table], theirs: tuple[str, pa.Table]) -> Iterator[str]:
+    (first, wanted), (name, found) = ours, theirs
+    if found.num_rows != wanted.num_rows:
+        yield f"{spec.table}: {wanted.num_rows} rows in {first}, {found.num_rows} in {name}"
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("wanted", wanted)
-        for name, table in others:
-            if table.num_rows != wanted.num_rows:
-                yield f"{spec.table}: {wanted.num_rows} rows in {first}, {table.num_rows} in {name}"
-            connection.register("found", table)
-            for left, right, place in (("wanted", "found", first), ("found", "wanted", name)):
-                query = f"SELECT * FROM {left} EXCEPT ALL SELECT * FROM {right} LIMIT {_SHOWN}"
-                for row in connection.sql(query).to_arrow_table().to_pylist():
-                    yield f"{spec.table}: only in {place} ({first} beside {name}): {row}"
+        connection.register("found", found)
+        for left, right, place in (("wanted", "found", first), ("found", "wanted", name)):
+            query = f"SELECT * FROM {left} EXCEPT ALL SELECT * FROM {right} LIMIT {_SHOWN}"
+            for row in connection.sql(query).to_arrow_table().to_pylist():
+                yield f"{spec.table}: only in {place} ({first} beside {name}): {row}"
 
 
 def _compare_in_postgres(ours: Ours, spec: MergeSpec, peer: str, columns: list[str]) -> Iterator[str]:
-    listed = ", ".join(f'"{column}"' for column in columns)
     with ours.platform.postgres.transaction() as connection:
+        if _equal_in_postgres(connection, spec, peer, columns):
+            return
+        listed = ", ".join(f'"{column}"' for column in columns)
         for left, right in ((spec.table, peer), (peer, spec.table)):
             query = f"SELECT {listed} FROM {left} EXCEPT ALL SELECT {listed} FROM {right} LIMIT {_SHOWN}"
             for row in connection.execute(query).fetchall():  # type: ignore[call-overload]
                 found = dict(zip(columns, row, strict=True))
                 yield f"{spec.table}: only in PostgreSQL's {left}, not in {right}: {found}"
+
+
+def _equal_in_postgres(connection: Connection, spec: MergeSpec, peer: str, columns: list[str]) -> bool:
+    """Whether both tables have as many rows, and each of ours one of its key that is equal in every column.
+
+    No key of ours is there twice: it is the primary key. To put them in order by all columns takes ten times as long.
+    """
+    left, right = (", ".join(f'{side}."{column}"' for column in columns) for side in "ab")
+    keys = " AND ".join(f'a."{name}" = b."{name}"' for name in spec.key)
+    query = f"""SELECT (SELECT count(*) FROM {spec.table}), (SELECT count(*) FROM {peer}),
+        (SELECT count(*) FROM {spec.table} a JOIN {peer} b ON {keys} WHERE ({left}) IS NOT DISTINCT FROM ({right}))"""
+    ((ours, theirs, equal),) = connection.execute(query.encode()).fetchall()
+    return bool(ours == theirs == equal)

@@ -215,9 +215,10 @@ def test_comparison_tells_of_every_difference_and_of_nothing_compared() -> None:
     """A value, a row that is missing, one that is there twice; and tables that nobody has filled."""
     mapping = MappingRegistry(PROJECT_ROOT / "mapping_configs").get("game/live_game_v1")
     spec = merge_spec(mapping.by_name["game.live_game_umpires"])
-    rows = pa.table({"game_pk": [1, 1, 2], "official_name": ["a", None, "b"]})
+    keys = {"game_pk": [1, 1, 2], "official_index": [0, 1, 0]}
+    rows = pa.table({**keys, "official_name": ["a", None, "b"]})
     assert list(compare(spec, {"ours": rows, "peer": rows.take([2, 0, 1])})) == []
-    value = pa.table({"game_pk": [1, 1, 2], "official_name": ["a", None, "c"]})
+    value = pa.table({**keys, "official_name": ["a", None, "c"]})
     for other, lines in ((value, 2), (rows.slice(1), 2), (pa.concat_tables([rows, rows.slice(2)]), 2)):
         assert len(list(compare(spec, {"ours": rows, "peer": other}))) == lines
     empty = rows.slice(3)
