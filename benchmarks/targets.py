@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.figures import DAGSTER, HAND, OURS
+from benchmarks.figures import DAGSTER, HAND, OURS, UNCHECKED
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,11 @@ def _fact(workload: str, name: str) -> Callable[[Figures], float | None]:
     return lambda f: f.fact(workload, name)
 
 
-def _checks(workload: str) -> Callable[[Figures], float | None]:
+def _less(workload: str, less: str) -> Callable[[Figures], float | None]:
+    """Return how the share is had of what one run through Dagster does and another contender does not."""
+
     def share(f: Figures) -> float | None:
-        with_, without = (f.median(workload, c, "end to end") for c in (DAGSTER, OURS))
+        with_, without = (f.median(workload, c, "end to end") for c in (DAGSTER, less))
         return None if with_ is None or without is None or not with_ else (with_ - without) / with_
 
     return share
@@ -131,8 +133,8 @@ TARGETS = (
            _share("corrected", DAGSTER, "corrected", "end to end")),
     Target("corrected_bare", "corrected", "one game's share of the date, without Dagster", 0.25,
            _share("corrected", OURS, "corrected", "end to end")),
-    Target("checks", "season", "checks and lineage: share of the season", 0.10, _checks("season")),
-    Target("checks_date", "date", "checks and lineage: share of a date", 0.10, _checks("date")),
+    Target("checks", "season", "checks and lineage: share of the season", 0.10, _less("season", UNCHECKED)),
+    Target("checks_date", "date", "checks and lineage: share of a date", 0.10, _less("date", UNCHECKED)),
     Target("live", "live", "raw commit to visible rows, p95", 2.0, _fact("live", "p95"), "s"),
     Target("growth", "growth", "time per game, most games / fewest", 1.2, _growth),
     Target("memory", "growth", "peak of memory, most games / fewest", 1.2, _memory),

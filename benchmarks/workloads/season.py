@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks import raw
 from benchmarks.arena import Arena, begin
-from benchmarks.figures import DUCKDB, HAND, OURS, PER_TABLE, SIDE_BY_SIDE, Workload
+from benchmarks.figures import DUCKDB, HAND, OURS, PER_TABLE, SIDE_BY_SIDE, UNCHECKED, Workload
 from benchmarks.report import told
 from benchmarks.workloads.sizes import Size
 
@@ -17,7 +17,7 @@ def season(at: Arena, size: Size) -> Workload:
     for n in range(size.season_repeat):
         last = n == size.season_repeat - 1
         told(f"season, turn {n + 1} of {size.season_repeat}")
-        for contender in (DUCKDB, *SIDE_BY_SIDE):
+        for contender in (DUCKDB, *SIDE_BY_SIDE, UNCHECKED):
             at.fresh(contender)
             at.settle()
             at.sample(workload, contender, dates, "end to end")

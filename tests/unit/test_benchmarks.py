@@ -23,7 +23,7 @@ import pytest
 from benchmarks import dagster_run, growth, run
 from benchmarks.cold import import_seconds
 from benchmarks.compare import compare
-from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, Workload
+from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, UNCHECKED, Workload
 from benchmarks.gate import judge_twice, limits_of
 from benchmarks.markdown import BEGIN, END, put_into, section
 from benchmarks.peers.duckdb_sql import documents_sql, rows_sql
@@ -83,11 +83,14 @@ def _workload(name: str, seconds: dict[str, dict[str, float]], **facts: float | 
 def found() -> dict[str, Any]:
     """The workloads of a small run, as JSON."""
     three = {HAND: 1.0, OURS: 1.2, DAGSTER: 1.3}
-    season = _workload("season", {c: {"end to end": 10 * s} for c, s in three.items()} | {DUCKDB: {"end to end": 5.0}})
+    also = {DUCKDB: {"end to end": 5.0}, UNCHECKED: {"end to end": 12.5}}
+    season = _workload("season", {c: {"end to end": 10 * s} for c, s in three.items()} | also)
     season.facts |= {"per_table_spark, scaled": 130.0, "per_table_spark, scaled from": "15 and 45 games"}
     workloads = {
         "season": season,
-        "date": _workload("date", {c: {"end to end": s, "re-captured": 2 * s} for c, s in three.items()}),
+        "date": _workload("date", {
+            **{c: {"end to end": s, "re-captured": 2 * s} for c, s in three.items()}, UNCHECKED: {"end to end": 1.1},
+        }),
         "unchanged": _workload("unchanged", {c: {"end to end": s, "unchanged": s / 20} for c, s in three.items()}),
         "corrected": _workload("corrected", {c: {"end to end": s, "corrected": s / 2} for c, s in three.items()}),
         "cold": _workload("cold", {"command": {"end to end": 14.0}, "steps": {"imports": 2.0, "JVM": 7.0}}),
@@ -130,7 +133,7 @@ def test_medians_are_taken_of_the_samples() -> None:
     ("key", "value", "passed"),
     [
         ("season", 1.3, False), ("per_table", 10.0, True), ("date", 1.3, True), ("recaptured_bare", 1.2, True),
-        ("cold", 12.7, True), ("unchanged", 0.05, True), ("corrected", 0.5, False), ("checks", 0.1 / 1.3, True),
+        ("cold", 12.7, True), ("unchanged", 0.05, True), ("corrected", 0.5, False), ("checks", 0.5 / 13, True),
         ("live", 2.5, False), ("growth", 1.1, True), ("memory", 1.3, False), ("sensor", 0.6, True),
         ("definitions", 2.0, True), ("duckdb_query", 0.2, True), ("spark_query", 0.2, True),
     ],
