@@ -11,7 +11,8 @@ import typer
 
 from mlb_platform.cli import ingest_statsapi, simulate_day, simulate_serve
 from mlb_platform.cli.console import Progress, many, note, say
-from mlb_platform.cli.context import day, mapping_of, platform
+from mlb_platform.cli.context import mapping_of, platform
+from mlb_platform.cli.simulate_serve import FIRST_SEASON, LAST_SEASON, season_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -108,7 +109,9 @@ def ingest(
 def simulate(
     context: typer.Context,
     games: Annotated[int, typer.Option(help="How many games, fifteen a date.", min=1, max=50_000)] = 30,
-    first: Annotated[date, typer.Option("--from", help="First date.", parser=day, metavar="DATE")] = date(2024, 7, 1),
+    first: Annotated[
+        date, typer.Option("--from", help="First date, of 1901 to 2100.", parser=season_day, metavar="DATE")
+    ] = date(2024, 7, 1),
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Write a captures folder instead of raw rows.", metavar="DIR")
@@ -125,7 +128,9 @@ def simulate(
     season: Annotated[
         int | None,
         typer.Option(
-            help="The feeds of a season's 2,430 games instead, end of March to end of September.", min=1901, max=2100
+            help="The feeds of a season's 2,430 games instead, end of March to end of September.",
+            min=FIRST_SEASON,
+            max=LAST_SEASON,
         ),
     ] = None,
     workers: Annotated[

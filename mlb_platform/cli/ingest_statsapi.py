@@ -94,19 +94,30 @@ def _span(start: date, end: date) -> list[date]:
 
 def _season_dates(ingestion: DateIngestion, season: int) -> list[date]:
     """Return the dates from a season's first regular game to its last of the postseason, as far as they have come."""
-    import orjson
-
+    from mlb_platform.ingestion.contents import iso_day
     from mlb_platform.ingestion.dates.plan import local_day
+    from mlb_platform.ingestion.gate import Rejection, read_json
     from mlb_platform.ingestion.statsapi import endpoints
+    from mlb_platform.ingestion.statsapi.ingest import asked
     from resources.errors import PlatformError
 
-    fetched = ingestion.asker.ingestor.api.fetch(endpoints.seasons())
-    found = [s for s in orjson.loads(fetched.body).get("seasons", []) if s.get("seasonId") == str(season)]
-    if not found:
+    request = endpoints.seasons()
+    fetched = ingestion.asker.ingestor.api.fetch(request)
+    told = read_json(fetched.body, asked(fetched), request.endpoint, request.method, dict, ("seasons",))
+    if isinstance(told, Rejection):
+        raise PlatformError(f"{fetched.url}: {told.reason}; run it again later, or give --from and --to")
+    listed = told["seasons"] if isinstance(told["seasons"], list) else []
+    seasons = [s for s in listed if isinstance(s, dict) and s.get("seasonId") == str(season)]
+    if not seasons:
         raise PlatformError(f"the API knows no season {season}: give another, or --from and --to")
-    first = date.fromisoformat(found[0]["regularSeasonStartDate"])
-    last = date.fromisoformat(found[0].get("postSeasonEndDate") or found[0]["regularSeasonEndDate"])
-    return _span(first, min(last, local_day(ingestion.now())))
+    first, last = iso_day(seasons[0].get("regularSeasonStartDate")), iso_day(seasons[0].get("postSeasonEndDate"))
+    last = last or iso_day(seasons[0].get("regularSeasonEndDate"))
+    if first is None or last is None:
+        raise PlatformError(f"the API tells no dates of the season {season}: give --from and --to")
+    today = local_day(ingestion.now())
+    if first > today:
+        raise PlatformError(f"the season {season} begins on {first}: there is nothing to fetch before")
+    return _span(first, min(last, today))
 
 
 def _show(bar: Progress, report: IngestionReport) -> None:

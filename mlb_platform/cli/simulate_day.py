@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlb_platform.cli.console import many, note, quiet_java, say
-from mlb_platform.cli.context import day as day_of_text
 from mlb_platform.cli.context import platform
+from mlb_platform.cli.simulate_serve import season_day
 
 if TYPE_CHECKING:
     from mlb_platform.cli.live import LiveRun
@@ -47,7 +47,7 @@ def simulate_day(
 
     Example: mlb simulate day --games 15 --speed 20
     """
-    day = day_of_text(when)
+    day = season_day(when)
     start = datetime(day.year, day.month, day.day, 15, 55, tzinfo=UTC)
     with ExitStack() as stack:
         url = stack.enter_context(_ServerProcess(games, start, speed, seed, corrections, day.year))

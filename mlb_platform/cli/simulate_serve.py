@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mlb_platform.cli.console import note, say
-from mlb_platform.cli.context import instant
+from mlb_platform.cli.context import day, instant
 
 DEFAULT_PORT = 8378
+FIRST_SEASON, LAST_SEASON = 1901, 2100
 
 
 def share(text: str) -> Any:
@@ -19,8 +20,18 @@ def share(text: str) -> Any:
     return typer.Option(help=text, min=0, max=1)
 
 
+def season_day(text: str | date) -> date:
+    """Return the date of a text, where there are seasons then. Raises BadParameter."""
+    found = day(text)
+    if not FIRST_SEASON <= found.year <= LAST_SEASON:
+        raise typer.BadParameter(f"there is no season {found.year}: give a date from {FIRST_SEASON} to {LAST_SEASON}")
+    return found
+
+
 def serve(
-    season: Annotated[int, typer.Option(help="The season whose games there are.", min=1901, max=2100)] = 2024,
+    season: Annotated[
+        int, typer.Option(help="The season whose games there are.", min=FIRST_SEASON, max=LAST_SEASON)
+    ] = 2024,
     speed: Annotated[float, typer.Option(help="Simulated seconds in a real one.", min=0.001)] = 60.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same games.")] = 1,
     start: Annotated[

@@ -209,9 +209,21 @@ def _plain_files(
             report.ignored.append(_printable(path))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    hidden = (p for p in sorted(folder.rglob("*")) if not any(x.startswith(".") for x in p.relative_to(folder).parts))
-    return (path for path in hidden if path.is_file())
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a folder and of those in it, in order; hidden ones are left out.
+
+    A link that leads nowhere counts as a file, one that cannot be read. Raises IngestError for a folder that cannot be.
+    """
+    found: list[Path] = []
+    for at, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(at, name) for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.is_file() or not path.exists())
+
+
+def _unreadable(error: OSError) -> None:
+    where = _printable(Path(error.filename))
+    raise IngestError(f"the folder {where} cannot be read: {error.strerror}; nothing was ingested") from error
 
 
 def _is_capture(path: Path) -> bool:

@@ -52,9 +52,9 @@ def _with_runners(play: PlayBuilder) -> bool:
             move = Movement(play, "Pickoff 1B", "pickoff_1b", index=len(play.events))
             throw = [credit(game.fielding, "1", "f_assist"), credit(game.fielding, "3", "f_putout")]
             text = f"{play.pitcher.name} picks off {first.player.name} at 1st."
+            move.out(0, "1B", "r_pickoff_1b", throw)
             action = play.action("pickoff_1b", "Pickoff 1B", text, first.player, out=True, running=True)
             review_action(play, action, out=True)
-            move.out(0, "1B", "r_pickoff_1b", throw)
     elif game.bases[1] is not None and draw > 0.9 and play.disengagements < 2:
         play.disengage("2", "Throw to second base")
     if game.half_over:
@@ -101,9 +101,9 @@ def steal(play: PlayBuilder, base: int) -> bool:
     move = Movement(play, f"Caught Stealing {target}", kind, index=len(play.events))
     throw = [credit(game.fielding, "2", "f_assist"), credit(game.fielding, cover, "f_putout")]
     text = f"{name} is caught stealing {where} base, catcher to {game.fielding.fielders[cover].name}."
+    move.out(base, target, f"r_{kind}", throw)
     action = play.action(kind, f"Caught Stealing {target}", text, runner.player, out=True, running=True)
     review_action(play, action, out=True)
-    move.out(base, target, f"r_{kind}", throw)
     if game.half_over:
         _end_on_the_bases(play)
         return True

@@ -18,7 +18,7 @@ from mlb_platform.ingestion.gate import GateSpec, Rejection, Request, admit, can
 from mlb_platform.simulator.captures import SimulatedCapture, make_capture
 from mlb_platform.simulator.corrections import Kind, later_capture
 from mlb_platform.simulator.feed import capture_time
-from mlb_platform.simulator.folder import INDEX_COLUMNS, write_response
+from mlb_platform.simulator.folder import INDEX_COLUMNS, empty_folder, write_response
 from mlb_platform.simulator.game import play_game
 from mlb_platform.simulator.game_responses import feed_response
 from mlb_platform.simulator.schedule import ScheduledGame, games_on, schedule
@@ -100,7 +100,7 @@ def generate_into_folder(
     level: int = 6, progress: Callable[[int, str], None] | None = None,
 ) -> Generated:  # fmt: skip
     """Write the feeds of games as a captures folder with its INDEX.tsv; `level` is that of gzip."""
-    folder.mkdir(parents=True, exist_ok=True)
+    empty_folder(folder)
     made = _run(_FolderChunk(seed, tuple(kinds), folder, level), games, workers, progress)
     lines = ["\t".join(row) for row in (INDEX_COLUMNS, *made.rows)]
     (folder / "INDEX.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlb_platform.simulator import base_running, outcomes
 from mlb_platform.simulator.batted_balls import BattedBall
+from mlb_platform.simulator.people import Json
 from mlb_platform.simulator.pitches import Location
 from mlb_platform.simulator.play_builder import PlayBuilder, credit
 from mlb_platform.simulator.reviews import review_pitch, review_result
@@ -123,13 +124,14 @@ def _strike(play: PlayBuilder, location: Location, code: str, stealing: int | No
     name, catcher = play.batter.name, game.fielding.fielders["2"]
     how = "is called out on strikes" if code == "C" else "strikes out swinging"
     caught = [credit(game.fielding, "2", "f_putout")]
+    before = game.outs
     runner = game.bases[stealing] if stealing is not None else None
     if runner is not None and stealing == 0 and game.outs < 2 and game.rng.random() < 0.4:
         Movement(play, "Strikeout Double Play", "strikeout_double_play").batter_out(caught)
         throw = [credit(game.fielding, "2", "f_assist"), credit(game.fielding, "6", "f_putout")]
         move = Movement(play, "Caught Stealing 2B", "caught_stealing_2b")
         move.out(0, "2B", "r_caught_stealing_2b", throw)
-        play.pitch(code, location, out=True, going=True)
+        _last_pitch(play, code, location, before, out=True, going=True)
         text = f"{name} {how} and {runner.player.name} is caught stealing by catcher {catcher.name}."
         play.finish("Strikeout Double Play", "strikeout_double_play", text)
         return
@@ -141,7 +143,7 @@ def _strike(play: PlayBuilder, location: Location, code: str, stealing: int | No
         play.finish("Strikeout", "strikeout", f"{name} strikes out but reaches first as the ball gets away.")
         return
     Movement(play, "Strikeout", "strikeout").batter_out(caught)
-    pitch = play.pitch(code, location, out=True)
+    pitch = _last_pitch(play, code, location, before, out=True)
     play.finish("Strikeout", "strikeout", f"{name} {how}.")
     if code == "C":
         review_pitch(play, pitch, location)
@@ -158,15 +160,23 @@ def _in_play(play: PlayBuilder, location: Location, ball: BattedBall) -> None:
         play.finish("Catcher Interference", "catcher_interf", f"{play.batter.name} reaches on catcher interference.")
         return
     outs, runs = play.outs_made, play.runs
-    # outcomes are counted against the out count before the pitch, so the event is added with that count
     before = game.outs
     result = outcomes.resolve(play, ball)
-    after, game.outs = game.outs, before
     out, scored = play.outs_made > outs, play.runs > runs
-    play.pitch("E" if scored else ("X" if out else "D"), location, out=out, ball=ball)
-    game.outs = after
+    _last_pitch(play, "E" if scored else ("X" if out else "D"), location, before, out=out, ball=ball)
     play.finish(result.event, result.event_type, result.text)
     review_result(play)
+
+
+def _last_pitch(
+    play: PlayBuilder, code: str, location: Location, before: int, *, out: bool, ball: BattedBall | None = None,
+    going: bool = False,
+) -> Json:  # fmt: skip
+    """Add the pitch that ended the plate appearance; a pitch counts the outs there were before it."""
+    after, play.game.outs = play.game.outs, before
+    pitch = play.pitch(code, location, out=out, ball=ball, going=going)
+    play.game.outs = after
+    return pitch
 
 
 def is_plate_appearance(event_type: str) -> bool:

@@ -24,8 +24,8 @@ class Movement:
         return all(self.game.bases[lower] is not None for lower in range(base))
 
     def can_score(self) -> bool:
-        """Say whether a run would still count: not after a winning one, not after three outs."""
-        return not self.game.half_over
+        """Say whether a run would still count: not after three outs, nor after a winning one but on a home run."""
+        return self.game.outs < 3 and (self.event_type == "home_run" or not self.game.walked_off)
 
     def advance(self, base: int, to: int, reason: str = "r_adv_play", *, origin: int | None = None) -> None:
         """Move the runner on a base to a higher one (3 is home); what is taken or over is left as it is."""

@@ -190,6 +190,32 @@ def index(folder: Path, **captured_at: str) -> None:
     (folder / "INDEX.tsv").write_text(HEADER + "".join(lines))
 
 
+def test_a_folder_in_it_that_cannot_be_read_is_told(
+    database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its captures would be left out without a word."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "a.json").write_bytes(feed(1))
+    scan = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(IngestError, match=r"secret cannot be read: Permission denied; nothing was ingested"):
+        ingest(tmp_path, database, endpoint="game", method="live_game_v1", captured_at="2024-07-13T04:00:00Z")
+
+
+def test_a_link_that_leads_nowhere_is_one_rejection(database: Postgres, tmp_path: Path) -> None:
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a.json").write_bytes(feed(1))
+    report = ingest(tmp_path, database, endpoint="game", method="live_game_v1", captured_at="2024-07-13T04:00:00Z")
+    assert report.stored == 1
+    assert [r.reason for r in report.rejections] == ["the file cannot be read: No such file or directory"]
+
+
 @pytest.mark.parametrize("depth", [260, 600, 1000])
 def test_json_that_is_nested_too_deeply_is_one_rejection(database: Postgres, tmp_path: Path, depth: int) -> None:
     """It can be read, but not written again: refused at the gate, and the good file beside it is stored."""

@@ -26,13 +26,14 @@ from dagster import (
     materialize,
 )
 from helpers import fresh_database
+from http_server import answer, scripted
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from mlb_platform.assets.ingestion import INGESTION, ingestion_assets
 from mlb_platform.assets.jobs import job_name
 from mlb_platform.assets.partitions import date_partitions
-from mlb_platform.cli.main import app
+from mlb_platform.cli.main import app, run
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.definitions import build_definitions
 from mlb_platform.ingestion.dates.opened import open_ingestion
@@ -124,6 +125,20 @@ def test_modes(database: Postgres, tmp_path: Path) -> None:
             assert reconciled.complete and reconciled.total(Outcome.stored, "game/live_game_v1") == 3
             assert raw_counts(database)["game.live_game_v1"] == before["game.live_game_v1"] + 3
             assert ingested(later, DAY, mode=Mode.verify).complete
+
+
+def test_verify_finds_people_and_parks_whichever_request_brought_them(database: Postgres, tmp_path: Path) -> None:
+    """Those of a second date came partly with the first: all are there, although no request was for just these."""
+    days = [DAY, DAY + timedelta(days=1)]
+    with serving(options(games=7)) as server, platform_on(server, database, tmp_path) as made:
+        assert ingested(made, *days).complete
+        verified = ingested(made, *days, mode=Mode.verify)
+        assert verified.complete, [p.text for p in verified.problems]
+        assert verified.total(Outcome.same, "venue/venue") == 2
+        with database.transaction() as connection:
+            connection.execute("UPDATE quality.raw_members SET told = 'other' WHERE raw_table = 'venue.venue_raw'")
+        (differing,) = ingested(made, *days, mode=Mode.verify).problems
+        assert "venue/venue" in differing.text and "differs, the raw store has another content of" in differing.text
 
 
 def test_faults_of_the_server_lose_nothing(database: Postgres, tmp_path: Path) -> None:
@@ -348,3 +363,31 @@ def test_wrong_questions(words: list[str], problem: str) -> None:
     """What cannot be asked is refused with what can."""
     result = CliRunner().invoke(app, ["ingest", "statsapi", *words], env={"COLUMNS": "300"})
     assert result.exit_code == 2 and problem in result.output
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"<html><title>Try again</title></html>", "an HTML page titled 'Try again' instead of JSON"),
+        (b'{"seasons": [{"seasonId": "20', "truncated JSON"),
+        (b"[]", "another shape: the payload is list, not a JSON object"),
+        (b'{"seasons": 5}', "the API knows no season 2024"),
+        (b'{"seasons": [{"seasonId": "2024"}]}', "the API tells no dates of the season 2024"),
+        (
+            b'{"seasons": [{"seasonId": "2024", "regularSeasonStartDate": "2999-03-28", "regularSeasonEndDate": '
+            b'"2999-09-29"}]}',
+            "the season 2024 begins on 2999-03-28: there is nothing to fetch before",
+        ),
+    ],
+)
+def test_a_season_whose_dates_cannot_be_read_is_told(
+    body: bytes, problem: str, database: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The answer about seasons is looked at as any other, and a season without dates yet is no success."""
+    with scripted(answer(200, body)) as (url, _):
+        for name, value in (("HOME", str(tmp_path)), ("DATABASE_URL", database.url), ("API_URL", url)):
+            monkeypatch.setenv(f"MLB_{name}", value)
+        assert run(["ingest", "statsapi", "--season", "2024"]) == 1
+    told = capfd.readouterr().err
+    assert problem in told and "unexpected" not in told

@@ -97,6 +97,11 @@ def test_the_schedule_is_asked_for_until_the_date_is_over(
         assert len(plan_schedule(DAY, known, listed, mode)) == 1
 
 
+def test_the_last_date_there_is_is_never_over() -> None:
+    """No date comes after it by which that could be told."""
+    assert plan_schedule(date.max, Known(EVENING, EVENING), [], Mode.missing)
+
+
 def test_a_game_that_is_in_is_not_asked_for_again() -> None:
     """In its final state, with a box score that is no older; `reconcile` and `verify` ask all the same."""
     assert of_game(FINAL, all_in()) == []

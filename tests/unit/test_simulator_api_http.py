@@ -96,6 +96,19 @@ def test_what_is_not_there_is_not_found(client: httpx2.Client, path: str) -> Non
     assert client.get(path).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "teams?season=99999999999999999999", "teams/901?season=0", "seasons?season=20240701", "seasons?season=x",
+        "seasons?season=9999", "schedule/postseason?season=0", "game/changes?updatedSince=0001-01-01",
+        "game/changes?updatedSince=2024-07-01&limit=x", "schedule?date=2024-02-30", "people?personIds=1,x",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_a_bad_request(client: httpx2.Client, path: str) -> None:
+    answer = client.get(f"/api/v1/{path}")
+    assert answer.status_code == 400 and answer.json()["message"]
+
+
 def test_a_poll_before_the_next_change_is_not_modified(client: httpx2.Client, live: int) -> None:
     path = f"/api/v1.1/game/{live}/feed/live"
     first = client.get(path)
@@ -182,6 +195,10 @@ def test_captures_are_replayed_as_of_the_simulated_time(tmp_path: Path) -> None:
         listed = httpx2.get(f"{found.url}/api/v1/schedule?sportId=1&date=2024-07-01", timeout=PATIENT).json()
         assert {g["gamePk"] for d in listed["dates"] for g in d["games"]} == {c.game_pk for c in games}
         assert httpx2.get(f"{found.url}/api/v1.1/game/1/feed/live", timeout=PATIENT).status_code == 404
+        club = games[0].game.scheduled.home.id
+        for path in (f"teams/{club}", f"teams?teamId={club}&season=2024"):
+            teams = httpx2.get(f"{found.url}/api/v1/{path}", timeout=PATIENT).json()["teams"]
+            assert [team["id"] for team in teams] == [club]
 
 
 def test_of_several_captures_the_newest_not_later_than_the_time_is_replayed(tmp_path: Path) -> None:
@@ -194,6 +211,41 @@ def test_of_several_captures_the_newest_not_later_than_the_time_is_replayed(tmp_
         start = datetime(2024, 7, 1, hour, tzinfo=UTC)
         with serving(ServeOptions(replay=tmp_path, start=start, speed=0.001)) as found:
             assert httpx2.get(f"{found.url}/api/v1.1/game/77/feed/live", timeout=PATIENT).json()["n"] == expected
+
+
+@pytest.mark.parametrize(
+    ("index", "problem"),
+    [
+        (b"path\tendpoint\tmethod\tid\na\tgame\tboxscore\t1\n", "has no column captured_at"),
+        (b"path\tendpoint\tmethod\tcaptured_at\na\tgame\tboxscore\tyesterday\n", "'yesterday' is no ISO time"),
+        (b"path\tendpoint\tmethod\tcaptured_at\na\tgame\tboxscore\t2024-07-01\n", "has no time zone"),
+        (b"\xff\xfe\n", "is no UTF-8 text"),
+        (b"path\tendpoint\tmethod\tcaptured_at\n", "names no capture"),
+    ],
+)
+def test_an_index_that_cannot_be_replayed_is_told(
+    index: bytes, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "INDEX.tsv").write_bytes(index)
+    assert run(["simulate", "serve", "--port", "0", "--replay", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert problem in told and "unexpected" not in told
+
+
+def test_what_cannot_be_replayed_is_answered_with_an_error_and_why(tmp_path: Path) -> None:
+    """A capture that is gone or cut, and a time code that is none."""
+    index = "path\tendpoint\tmethod\tid\tcaptured_at\n"
+    for pk, path in ((1, "gone.json"), (2, "cut.json.gz")):
+        index += f"{path}\tgame\tlive_game_v1\t{pk}\t2024-07-01T10:00:00Z\n"
+    (tmp_path / "INDEX.tsv").write_text(index, encoding="utf-8-sig")
+    (tmp_path / "cut.json.gz").write_bytes(gzip.compress(b"{}" * 100)[:-12])
+    with serving(ServeOptions(replay=tmp_path, speed=1)) as found:
+        for pk, query, status, told in (
+            (1, "", 500, "gone.json cannot be read"), (2, "", 500, "cut.json.gz cannot be read"),
+            (1, "?timecode=now", 400, "'now' is no time code"),
+        ):  # fmt: skip
+            answer = httpx2.get(f"{found.url}/api/v1.1/game/{pk}/feed/live{query}", timeout=PATIENT)
+            assert answer.status_code == status and told in answer.json()["message"]
 
 
 def test_a_port_in_use_is_named(server: Serving, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,8 @@ from mlb_platform.simulator import (
     simulate_games,
     write_captures_folder,
 )
+from mlb_platform.simulator.generation import generate_into_folder
+from resources.errors import PlatformError
 
 Json = dict[str, Any]
 DAY = date(2024, 7, 12)
@@ -171,3 +173,29 @@ def test_the_folder_holds_what_the_index_says_and_is_written_alike_each_time(
         body = gzip.decompress((tmp_path / "one" / row["path"]).read_bytes())
         assert orjson.loads(body) == capture.payload
         assert row["captured_at"] == capture.captured_at.isoformat().replace("+00:00", "Z")
+
+
+def test_a_folder_written_again_holds_what_its_index_names_and_nothing_else(
+    captures: list[SimulatedCapture], tmp_path: Path
+) -> None:
+    """What was simulated before into it is gone: the new index would not name it."""
+    write_captures_folder(captures[:3], tmp_path)
+    write_captures_folder(captures[3:5], tmp_path)
+    rows = (tmp_path / "INDEX.tsv").read_text("utf-8").splitlines()[1:]
+    named = {row.split("\t")[0] for row in rows}
+    assert len(named) == 2 and {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.gz")} == named
+
+
+def test_no_folder_of_other_captures_is_written_into_nor_a_file(
+    captures: list[SimulatedCapture], tmp_path: Path
+) -> None:
+    """Their index says when they were captured, which nobody else knows."""
+    (tmp_path / "INDEX.tsv").write_text("mine", "utf-8")
+    (tmp_path / "mine.json").write_text("{}", "utf-8")
+    with pytest.raises(PlatformError, match=r"captures that are not simulated, such as mine\.json"):
+        write_captures_folder(captures[:1], tmp_path)
+    with pytest.raises(PlatformError, match="not simulated"):
+        generate_into_folder([captures[0].game.scheduled], 1, [], tmp_path)
+    assert (tmp_path / "INDEX.tsv").read_text("utf-8") == "mine"
+    with pytest.raises(PlatformError, match="is a file: give a folder"):
+        write_captures_folder(captures[:1], tmp_path / "mine.json")

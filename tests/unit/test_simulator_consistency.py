@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from mlb_platform.simulator import SimulatedCapture, later_capture, live_capture, simulate_games
+from mlb_platform.simulator.game import play_game
+from mlb_platform.simulator.schedule import games_on
 
 Json = dict[str, Any]
 
@@ -151,6 +153,32 @@ def test_half_innings_have_three_outs_and_games_end_as_the_rules_say(captures: l
             assert outs[final_half] == 3
         else:
             assert last["about"]["isScoringPlay"] and outs[final_half] < 3
+
+
+def test_everybody_scores_on_a_home_run_that_ends_the_game() -> None:
+    """A walk-off home run counts every run, not the winning one alone."""
+    last = play_game(games_on(date(2024, 6, 25))[4], 3).plays[-1]
+    assert last["result"]["eventType"] == "home_run" and not last["about"]["isTopInning"]
+    assert [row["movement"]["end"] for row in last["runners"]] == ["score"] * 4
+    assert last["result"]["rbi"] == 4
+
+
+def test_a_pitch_counts_the_outs_before_it_and_a_runner_put_out_those_after_it(
+    captures: list[SimulatedCapture],
+) -> None:
+    """As real feeds do, where it is so of every strikeout, ball in play, pickoff and caught stealing."""
+    seen: Counter[tuple[str, int]] = Counter()
+    for capture in captures:
+        outs, current = 0, None
+        for play in plays_of(capture.payload):
+            outs, current = (outs if half(play) == current else 0), half(play)
+            for event in play["playEvents"]:
+                made = sum(r["movement"]["isOut"] and r["details"]["playIndex"] == event["index"]
+                           for r in play["runners"])  # fmt: skip
+                if made:
+                    seen[event["type"], event["count"]["outs"] - outs] += 1
+                outs += made
+    assert set(seen) == {("pitch", 0), ("action", 1)}
 
 
 def test_decisions_belong_to_the_winning_and_losing_side(captures: list[SimulatedCapture]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from mlb_platform.ingestion.dates.listings import POSTSEASON, GameState, Listing
@@ -27,6 +27,8 @@ REFERENCE_ROUNDS = ((SEASONS, TEAMS, POSTSEASON_GAMES, ROSTER), (TEAM, PEOPLE, V
 """Reference data in two rounds: what the first brings says what the second has to ask for."""
 ENDPOINTS = (SCHEDULE, *GAME_ENDPOINTS, *REFERENCE_ROUNDS[0], *REFERENCE_ROUNDS[1])
 """All that a date may need, in the order in which it is fetched."""
+BATCHED = (PEOPLE, VENUES)
+"""Asked for by their ids, many in a request: which ones go together depends on what is known by then."""
 ROSTER_KIND = "active"
 _NEW_YORK = ZoneInfo("America/New_York")
 
@@ -104,7 +106,7 @@ def plan_schedule(day: date, known: Known | None, listed: Sequence[Listing] | No
         reason = "the newest answer is held back"
     elif open_games := [g for g in listed if not g.state.settled]:
         reason = f"{len(open_games)} of {len(listed)} games were not over"
-    elif known.observed_at < datetime.combine(day + timedelta(days=1), time(), _NEW_YORK).astimezone(UTC):
+    elif local_day(known.observed_at) <= day:
         reason = "the date was not over"
     else:
         return []

@@ -8,13 +8,13 @@ from datetime import date
 import orjson
 
 from mlb_platform.ingestion.dates.listings import Listing, listed_games
-from mlb_platform.ingestion.dates.plan import SCHEDULE, Mode, Planned
+from mlb_platform.ingestion.dates.plan import BATCHED, SCHEDULE, Mode, Planned
 from mlb_platform.ingestion.dates.report import Done, Outcome
 from mlb_platform.ingestion.gate import Rejection, admit
 from mlb_platform.ingestion.statsapi.client import ApiRefused, ApiUnreachable
 from mlb_platform.ingestion.statsapi.ingest import Ingestor, asked
 from resources.fetch_log import FetchLog
-from resources.raw_store import InsertOutcome, RawCapture
+from resources.raw_store import InsertOutcome, RawCapture, RawRow
 
 _OUTCOMES = {
     InsertOutcome.STORED: Outcome.stored,
@@ -72,6 +72,9 @@ class Asker:
         if isinstance(found, Rejection):
             return Done(planned, day, Outcome.rejected, len(fetched.body), found.reason), None
         rows = self.ingestor.raw.rows(spec.raw_table, entity_keys=[found.entity_key])
+        if not rows and request.name in BATCHED:
+            outcome, text = self._verify_members(spec.raw_table, found)
+            return Done(planned, day, outcome, len(fetched.body), text), found
         if not rows:
             return Done(planned, day, Outcome.missing, len(fetched.body), "the raw store has none"), found
         newest = rows[-1]
@@ -82,6 +85,36 @@ class Asker:
             else f"raw row {newest.raw_id} of {newest.observed_at:%Y-%m-%d %H:%M:%S} UTC has another content"
         )
         return Done(planned, day, Outcome.same if same else Outcome.differs, len(fetched.body), told), found
+
+    def _verify_members(self, raw_table: str, found: RawCapture) -> tuple[Outcome, str | None]:
+        """Compare the entities of an answer one by one: they may have come by several other requests.
+
+        Each counts as it was answered last; one that nobody asked for yet, as an answer of another endpoint carried it.
+        """
+        known: dict[str, list[RawRow]] = {m.entity_key: [] for m in found.members}
+        for row in self.ingestor.raw.rows(raw_table, entity_keys=list(known), by_member=True):
+            known[row.entity_key].append(row)
+        unknown = [key for key, rows in known.items() if not rows]
+        if unknown:
+            return Outcome.missing, f"the raw store has none of {_some(unknown)}"
+        carried = tuple(f"{spec.raw_table}:" for spec in self.ingestor.specs.values())
+        ids = [row.raw_id for rows in known.values() for row in rows]
+        asked_for = {
+            r.raw_id for r in self.ingestor.raw.rows(raw_table, raw_ids=ids) if not r.entity_key.startswith(carried)
+        }
+        differing = []
+        for member in found.members:
+            rows = known[member.entity_key]
+            newest = [row for row in rows if row.raw_id in asked_for][-1:] or rows
+            if member.told is None or member.told not in {row.told for row in newest}:
+                differing.append(member.entity_key)
+        if differing:
+            return Outcome.differs, f"the raw store has another content of {_some(differing)}"
+        return Outcome.same, None
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
 
 
 def _listed(capture: RawCapture, day: date) -> list[Listing] | None:

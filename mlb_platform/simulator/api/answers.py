@@ -92,7 +92,7 @@ class Answers:
 
     def postseason(self, params: Params, now: datetime, method: str = "postseason") -> Json:
         """`/v1/schedule/postseason` and its series: of a season before this one; this one's is not set up."""
-        season = int(params.get("season", self.world.options.season))
+        season = _season(params, self.world.options.season)
         if season >= self.world.options.season:
             return {"copyright": NOTICE, "totalItems": 0, "totalEvents": 0, "totalGames": 0, "totalGamesInProgress": 0,
                     **({"dates": []} if method == "postseason" else {"wait": 10, "series": []})}  # fmt: skip
@@ -135,14 +135,14 @@ class Answers:
         """`/v1/teams`: all, or the one of `teamId`."""
         if "teamId" in params:
             return self.team(int(params["teamId"]), params, now)
-        return league.teams(CLUBS, int(params.get("season", self.world.options.season)))
+        return league.teams(CLUBS, _season(params, self.world.options.season))
 
     def team(self, team_id: int, params: Params, now: datetime) -> Json:
         """`/v1/teams/{teamId}`."""
         clubs = [club for club in CLUBS if club.id == team_id]
         if not clubs:
             raise NotAnswered(404, f"Object not found: team {team_id}")
-        return league.teams(clubs, int(params.get("season", self.world.options.season)))
+        return league.teams(clubs, _season(params, self.world.options.season))
 
     def roster(self, team_id: int, params: Params, now: datetime) -> Json:
         """`/v1/teams/{teamId}/roster/{rosterType}`."""
@@ -159,7 +159,7 @@ class Answers:
     def seasons(self, params: Params, now: datetime) -> Json:
         """`/v1/seasons`."""
         this = self.world.options.season
-        years = [int(params["season"])] if "season" in params else [this - 1, this]
+        years = [_season(params, this)] if "season" in params else [this - 1, this]
         return league.seasons(years)
 
     def game_status(self, params: Params, now: datetime) -> list[Json]:
@@ -196,6 +196,13 @@ def _day(params: Params, name: str) -> date | None:
         except ValueError:
             continue
     raise NotAnswered(400, f"{name} {text!r} is no date")
+
+
+def _season(params: Params, this: int) -> int:
+    year = int(params.get("season", this))
+    if not date.min.year <= year < date.max.year:
+        raise NotAnswered(400, f"there is no season {year}")
+    return year
 
 
 def _ids(params: Params, name: str) -> list[int]:

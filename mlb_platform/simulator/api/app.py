@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlb_platform.simulator.api.answers import Answers, NotAnswered
+from mlb_platform.simulator.api.answers import TIMECODE, Answers, NotAnswered
 from mlb_platform.simulator.api.clock import VirtualClock
 from mlb_platform.simulator.api.faults import App, FaultyApp
 from mlb_platform.simulator.api.options import ServeOptions
@@ -97,7 +97,7 @@ def make_app(options: ServeOptions, clock: VirtualClock) -> App:
                     body = orjson.dumps(answer(*ids, params, clock.now()))
             except NotAnswered as error:
                 return _refused(error.status, str(error))
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 return _refused(400, str(error))
             return bodies.response(body, request)
 
@@ -108,12 +108,12 @@ def make_app(options: ServeOptions, clock: VirtualClock) -> App:
 
         def endpoint(request: Request) -> Response:
             path, params = {k: str(v) for k, v in request.path_params.items()}, dict(request.query_params)
-            when = _time_of(params.get("timecode"), clock.now())
             try:
+                when = _time_of(params.get("timecode"), clock.now())
                 if name == "game/live_timestamp_v1":
                     body = orjson.dumps(replay.stamps(path["id"], when))
                 else:
-                    body = replay.body(name, replay_key(name, path, params), when)
+                    body = replay.body(*replay_key(name, path, params), when)
             except NotAnswered as error:
                 return _refused(error.status, str(error))
             return bodies.response(body, request)
@@ -133,7 +133,12 @@ def make_app(options: ServeOptions, clock: VirtualClock) -> App:
 
 
 def _time_of(code: str | None, now: datetime) -> datetime:
-    return now if code is None else datetime.strptime(code, "%Y%m%d_%H%M%S").replace(tzinfo=now.tzinfo)
+    if code is None:
+        return now
+    try:
+        return datetime.strptime(code, TIMECODE).replace(tzinfo=now.tzinfo)
+    except ValueError as error:
+        raise NotAnswered(400, f"{code!r} is no time code") from error
 
 
 def _refused(status: int, message: str) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,8 @@ from pathlib import Path
 from mlb_platform.simulator.api.answers import NotAnswered
 from resources.errors import PlatformError
 
+_COLUMNS = ("path", "endpoint", "method", "captured_at")
+
 
 class Replay:
     """A folder of captures with an INDEX.tsv (path, endpoint, method, id, captured_at)."""
@@ -19,15 +22,22 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._by_id: dict[tuple[str, str], list[tuple[datetime, Path]]] = defaultdict(list)
+        index = folder / "INDEX.tsv"
         try:
-            text = (folder / "INDEX.tsv").read_text("utf-8")
+            text = index.read_text("utf-8-sig")
         except OSError as error:
-            raise PlatformError(
-                f"{folder / 'INDEX.tsv'} cannot be read: {error.strerror}; give a captures folder"
-            ) from error
-        for row in csv.DictReader(text.splitlines(), delimiter="\t"):
-            at = datetime.fromisoformat(row["captured_at"]).astimezone(UTC)
-            self._by_id[f"{row['endpoint']}/{row['method']}", row["id"] or ""].append((at, folder / row["path"]))
+            raise PlatformError(f"{index} cannot be read: {error.strerror}; give a captures folder") from error
+        except UnicodeDecodeError as error:
+            raise PlatformError(f"{index} is no UTF-8 text") from error
+        reader = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or [])]
+        if missing:
+            raise PlatformError(f"{index} has no column {', '.join(missing)} in its first line")
+        for row in reader:
+            at = _instant(row["captured_at"] or "", f"line {reader.line_num} of {index}")
+            self._by_id[f"{row['endpoint']}/{row['method']}", row.get("id") or ""].append(
+                (at, folder / (row["path"] or ""))
+            )
         if not self._by_id:
             raise PlatformError(f"{folder / 'INDEX.tsv'} names no capture")
         for found in self._by_id.values():
@@ -44,8 +54,11 @@ class Replay:
         if not found:
             raise NotAnswered(404, f"Object not found: no capture of {name} {key}")
         path = next((p for at, p in reversed(found) if at <= when), found[0][1])
-        data = path.read_bytes()
-        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        try:
+            data = path.read_bytes()
+            return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        except (OSError, EOFError, zlib.error) as error:
+            raise NotAnswered(500, f"the capture {path.name} cannot be read: {error}") from error
 
     def stamps(self, game_pk: str, when: datetime) -> list[str]:
         """Return the time codes of a game's feeds."""
@@ -53,11 +66,24 @@ class Replay:
         return [f"{at:%Y%m%d_%H%M%S}" for at, _ in found if at <= when + timedelta(seconds=1)]
 
 
-def replay_key(name: str, path: Mapping[str, str], params: Mapping[str, str]) -> str:
-    """Return what the index calls a request's subject."""
+def _instant(text: str, where: str) -> datetime:
+    """Return the time of a capture; PlatformError where it is none, or has no zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PlatformError(f"{where}: captured_at {text!r} is no ISO time") from error
+    if found.tzinfo is None:
+        raise PlatformError(f"{where}: captured_at {text!r} has no time zone")
+    return found.astimezone(UTC)
+
+
+def replay_key(name: str, path: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:
+    """Return what the index calls a request: endpoint/method, and its subject."""
     if "id" in path:
-        return path["id"]
+        return name, path["id"]
     if name == "schedule/schedule":
         start, end = params.get("startDate"), params.get("endDate")
-        return params.get("date") or (f"{start}..{end}" if end and end != start else start or "")
-    return params.get("personIds") or params.get("venueIds") or params.get("season") or ""
+        return name, params.get("date") or (f"{start}..{end}" if end and end != start else start or "")
+    if name == "team/teams" and "teamId" in params:
+        return "team/team", params["teamId"]
+    return name, params.get("personIds") or params.get("venueIds") or params.get("season") or ""
