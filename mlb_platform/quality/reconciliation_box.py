@@ -104,6 +104,7 @@ def _compared(actual: str, expected: str, keys: str, subject: str, optional: Seq
     """Return the comparison of counts (`n`) with the values of a table, each by keys and measure.
 
     What a response leaves out for the whole game is not compared where it may be; a line of zeros may be left out.
+    Nor is a game whose plays nobody kept.
     """
     return f"""
         WITH actual AS ({actual}), expected AS ({expected}),
@@ -112,5 +113,6 @@ def _compared(actual: str, expected: str, keys: str, subject: str, optional: Seq
         FROM expected e FULL JOIN actual a USING ({keys}, measure)
         LEFT JOIN ({uncounted}) u USING (game_pk, measure)
         LEFT JOIN given v USING (game_pk, measure)
-        WHERE u.game_pk IS NULL AND (v.game_pk IS NOT NULL OR measure NOT IN {choice(optional)})
+        LEFT JOIN unplayed n USING (game_pk)
+        WHERE u.game_pk IS NULL AND n.game_pk IS NULL AND (v.game_pk IS NOT NULL OR measure NOT IN {choice(optional)})
           AND (a.game_pk IS NOT NULL OR e.n <> 0)"""

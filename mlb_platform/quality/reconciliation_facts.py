@@ -43,6 +43,13 @@ FACTS = {
                abstract_game_state = 'Final' AND coded_game_state IN ('F', 'O') AS complete,
                coalesce(length(status_code) = 2 OR detailed_state LIKE 'Completed Early%%', false) AS cut_short
         FROM game.live_game_metadata WHERE {OF_GAMES})""",
+    # Of old games, and of some in spring and lower leagues, nobody kept the plays; those of a counted pitch were kept.
+    "unplayed": f"""unplayed AS (
+        SELECT g.game_pk FROM games g
+        LEFT JOIN (SELECT DISTINCT game_pk FROM game.live_game_plays WHERE {OF_GAMES}) p USING (game_pk)
+        LEFT JOIN (SELECT DISTINCT game_pk FROM game.live_game_player_pitching
+                   WHERE {OF_GAMES} AND pitches_thrown > 0) t USING (game_pk)
+        WHERE p.game_pk IS NULL AND t.game_pk IS NULL)""",
     # What a play says itself, without how its result is scored.
     "plays": f"""plays AS (
         SELECT game_pk, at_bat_index, inning, half_inning, {HALF} AS side, outs, away_score, home_score, is_complete,

@@ -39,15 +39,18 @@ def line_score(table: str) -> str:
         FROM (SELECT game_pk, inning, side, e.runs AS runs_made, e.hits AS hits_made, a.runs, a.hits,
                      bool_or(a.hits IS NOT NULL) OVER (PARTITION BY game_pk) AS has_hits
               FROM expected e FULL JOIN actual a USING (game_pk, inning, side)) both_sides
-        {_BY_INNING.join}
-        WHERE {_BY_INNING[2]}""")
+        {_BY_INNING.join} LEFT JOIN unplayed u USING (game_pk)
+        WHERE {_BY_INNING[2]} AND u.game_pk IS NULL""")
 
 
 _TOTALS = numbers({"runs": "runs", "hits": "hits", "last_play": "runs", "innings": "runs"})
 
 
 def score(table: str, innings: str) -> str:
-    """Return the statement for a game's score and hits: against runners home, hits, the last play, and the innings."""
+    """Return the statement for a game's score and hits: against runners home, hits, the last play, and the innings.
+
+    Where nobody kept the plays, against the innings only.
+    """
     return _rule(
         f"""
         WITH actual AS (
@@ -65,7 +68,8 @@ def score(table: str, innings: str) -> str:
             UNION ALL SELECT game_pk, side, 'innings', sum(CASE side WHEN 'home' THEN home_runs ELSE away_runs END)
             FROM {innings} CROSS JOIN {SIDES} WHERE {OF_GAMES} GROUP BY 1, 2)
         SELECT game_pk, measure, side AS subject, coalesce(e.n, 0)::text AS expected, a.value::text AS actual
-        FROM actual a LEFT JOIN expected e USING (game_pk, side, measure)
+        FROM actual a LEFT JOIN expected e USING (game_pk, side, measure) LEFT JOIN unplayed u USING (game_pk)
+        WHERE u.game_pk IS NULL OR measure = 'innings'
         """.replace("_RUNS", "_score" if table.endswith("metadata") else "_runs")
     )
 
@@ -201,8 +205,13 @@ After a batter without a slot, which is a difference itself, the next turn is no
 EVENTS = _rule("""
     SELECT game_pk, 'known' AS measure, 'play ' || at_bat_index AS subject, 'true' AS expected,
            CASE WHEN known THEN 'true' ELSE coalesce(code, 'no result') END AS actual
-    FROM played WHERE is_complete""")
-"""The result of every complete play is one whose scoring is known."""
+    FROM played WHERE is_complete
+    UNION ALL
+    SELECT game_pk, 'kept', 'plays', 'true', (u.game_pk IS NULL)::text
+    FROM games LEFT JOIN unplayed u USING (game_pk) WHERE complete""")
+"""The result of every complete play is one whose scoring is known; a game without any, and without a counted pitch, is
+one whose plays nobody kept, so that its lines are compared with none.
+"""
 
 _PLAYS = Measures(
     {

@@ -103,7 +103,7 @@ RULES = (
          game.HALF_INNINGS, _of("live_game_plays", RULES_OF_PLAY), live=True),
     Rule("batting_order", "Batters come up by the slots of the line-up, substitutes in the slot they took.",
          game.BATTING_ORDER, _of("live_game_plays", RULES_OF_PLAY)),
-    Rule("events", "The result of every complete play is one whose scoring is known.",
+    Rule("events", "A game that is over has plays, and the result of every complete one is one whose scoring is known.",
          game.EVENTS, _of("live_game_plays", RULES_OF_PLAY), live=True, soft=None),
     Rule("pitches", "Every pitch is in a play, none is missing, and the last one leaves the play's count.",
          game.PITCHES, _of("live_game_pitch_events"), live=True),

@@ -159,6 +159,10 @@ def _split(person_id: int, of_kind: Json, split: Json) -> Row:
     for name in ("batter", "pitcher"):
         row |= {f"{name}_id": at(split, f"{name}.id"), f"{name}_name": at(split, f"{name}.fullName")}
     row |= {"pitch_type": at(split, "stat.type.code"), "pitch_description": at(split, "stat.type.description")}
+    play = at(split, "stat.play") or {}
+    row |= {"play_id": play.get("playId"), "at_bat_number": play.get("atBatNumber"), "is_pitch": play.get("isPitch")}
+    row |= {"pitch_number": play.get("pitchNumber"), "play_details": play.get("details")}
+    row |= {"play_count": play.get("count")}
     row |= {"game_pk": at(split, "game.gamePk"), "game_number": at(split, "game.gameNumber")}
     row |= {"day_night": at(split, "game.dayNight"), "sport_abbreviation": at(split, "sport.abbreviation")}
     row |= scalars(split.get("position"), "position_") | scalars(split.get("split"), "split_")
@@ -179,6 +183,7 @@ def _split(person_id: int, of_kind: Json, split: Json) -> Row:
         **({"home": "is_home", "win": "is_win"} if row["game_pk"] is None else {}),
         "month": "month", "day": "day_of_week", "pitcher": "pitcher_id",
         **({"batter": "batter_id"} if kind != "sprayChart" else {}), "pitch": "pitch_type",
+        "at_bat": "at_bat_number", "pitch_number": "pitch_number", "play": "play_id",
     }  # fmt: skip
     told = [f"{label}={row[name]}" for label, name in parts.items() if row.get(name) is not None]
     return row | {"split_key": "/".join(told)}

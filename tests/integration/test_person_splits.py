@@ -18,6 +18,7 @@ from mlb_platform.simulator.person_stats import people_with_stats
 Json = dict[str, Any]
 DAY, SEED = date(2024, 6, 14), 3
 PITCHERS = [{"id": 1, "fullName": "One Pitcher"}, {"id": 2, "fullName": "Other Pitcher"}]
+PITCH: Json = {"atBatNumber": 6, "isPitch": True, "count": {"balls": 1}, "details": {"eventType": "ball"}}
 KINDS: dict[str, tuple[list[Json], list[str]]] = {
     "homeAndAway": ([{"isHome": True}, {"isHome": False}], ["home=true", "home=false"]),
     "winLoss": ([{"isWin": True}, {"isWin": False}], ["win=true", "win=false"]),
@@ -28,6 +29,10 @@ KINDS: dict[str, tuple[list[Json], list[str]]] = {
     "pitchArsenal": (
         [{"stat": {"type": {"code": code, "description": code}, "count": 9}} for code in ("FF", "SL")],
         ["pitch=FF", "pitch=SL"],
+    ),
+    "pitchLog": (
+        [{"game": {"gamePk": 7}, "pitcher": PITCHERS[0], "stat": {"play": PITCH | {"playId": i}}} for i in ("a", "b")],
+        ["play=a", "play=b"],
     ),
 }
 

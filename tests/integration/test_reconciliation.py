@@ -395,6 +395,25 @@ def test_a_game_whose_pitches_nobody_counted_misses_none(simulated: Platform) ->
     assert found == [{"pitches.thrown"}, set(), set()]
 
 
+def test_a_game_whose_plays_nobody_kept_is_said_to_have_none_and_blamed_for_nothing_else(simulated: Platform) -> None:
+    """As of old games: the innings still add up to the score. Where a pitch was counted, the plays are lost."""
+    of_plays = (
+        "game.live_game_plays", "game.live_game_pitch_events", "game.live_game_play_actions",
+        "game.live_game_batted_balls", "game.live_game_runners", "game.live_game_scoring_plays",
+        "game.live_game_fielding_credits", "game.live_game_substitutions", "game.play_by_play_plays",
+    )  # fmt: skip
+    gone = [f"DELETE FROM {table} WHERE game_pk = {GAME}" for table in of_plays]
+    uncounted = one("game.live_game_player_pitching", "pitches_thrown = NULL")
+    found = differences_after(simulated, [*gone, uncounted]).differences
+    assert [(d.rule, d.expected, d.actual, d.blocking) for d in found] == [("events.kept", "true", "false", False)]
+    shorter = one("game.live_game_linescore_innings", "home_runs = home_runs + 1", "inning = 2")
+    rules = {d.rule for d in differences_after(simulated, [*gone, uncounted, shorter]).differences}
+    assert rules == {"events.kept", "score.innings"}
+    assert {"batting.hits", "line_score.runs", "score.runs"} <= {
+        d.rule for d in differences_after(simulated, gone).differences
+    }
+
+
 def test_runs_before_the_result_of_a_play_do_not_say_whether_it_is_a_scoring_play(simulated: Platform) -> None:
     """On a balk, say, before a flyout: feeds call such a play none. With a run by its result it is one."""
     (play,) = row(
