@@ -3,6 +3,12 @@ PYTHON ?=
 PORT ?= 3000
 WORKERS ?= 2
 MLB_HOME ?= $(CURDIR)/.mlb
+ifeq ($(strip $(MLB_HOME)),)
+override MLB_HOME := $(CURDIR)/.mlb
+endif
+# not every shell expands ~ in `make run CAPTURES=~/captures`
+override MLB_HOME := $(patsubst ~/%,$(HOME)/%,$(MLB_HOME))
+override CAPTURES := $(patsubst ~/%,$(HOME)/%,$(CAPTURES))
 export MLB_HOME
 
 VENV := .venv
@@ -102,6 +108,6 @@ clean:
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	@if [ -n "$(DATA)" ]; then \
 	  rm -rf "$$MLB_HOME/postgres" "$$MLB_HOME/postgres.json" "$$MLB_HOME/postgres.lock" "$$MLB_HOME/lake" \
-	    "$$MLB_HOME/dagster" "$$MLB_HOME/jars" "$$MLB_HOME/logs" "$$MLB_HOME/tmp" "$$MLB_HOME/ivy" "$$MLB_HOME/reports"; \
+	    "$$MLB_HOME/dagster" "$$MLB_HOME/jars" "$$MLB_HOME/logs" "$$MLB_HOME/tmp" "$$MLB_HOME/ivy" "$$MLB_HOME/reports" "$$MLB_HOME/live"; \
 	  echo "clean: removed what was installed, and the data in $$MLB_HOME"; \
 	else echo "clean: removed what was installed; the data in $$MLB_HOME stays (make clean DATA=1 removes it too)"; fi

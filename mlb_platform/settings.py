@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from resources.lake_place import is_remote
 from resources.sinks import MergeEngine
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 class Settings(BaseSettings):
     """Where the platform keeps things and what it talks to; every field is `MLB_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="MLB_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MLB_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     home: Path = Field(default=Path(".mlb"), description="Embedded PostgreSQL, lake, Dagster home, logs, jars.")
     database_url: str | None = Field(default=None, description="External PostgreSQL 17+ instead of the embedded 18.")
@@ -34,8 +35,12 @@ class Settings(BaseSettings):
     )
     games_per_job: int = Field(default=150, ge=1, description="Captures that one Spark job parses at most.")
     api_url: str = Field(default="https://statsapi.mlb.com", description="The Stats API, real or simulated.")
-    api_rate_per_second: float = Field(default=2.0, gt=0, description="Requests a second of all workers together.")
-    api_timeout_seconds: float = Field(default=20.0, gt=0, description="Seconds to wait for a connection or for bytes.")
+    api_rate_per_second: float = Field(
+        default=2.0, gt=0, allow_inf_nan=False, description="Requests a second of all workers together."
+    )
+    api_timeout_seconds: float = Field(
+        default=20.0, gt=0, allow_inf_nan=False, description="Seconds to wait for a connection or for bytes."
+    )
     api_attempts: int = Field(default=5, ge=1, description="How often a request is made before it has failed.")
     api_clock_url: str | None = Field(default=None, description="The clock of a simulated API; None is the real time.")
     alert_webhook: str | None = Field(default=None, description="URL that alerts are posted to; None is the log only.")
@@ -44,6 +49,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("lake_url")
+    @classmethod
+    def _absolute_lake(cls, value: str | None) -> str | None:
+        if value is None or is_remote(value):
+            return value
+        return str(Path(value.removeprefix("file://")).expanduser().absolute())
 
     @property
     def lake(self) -> str:

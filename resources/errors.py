@@ -8,3 +8,11 @@ class PlatformError(Exception):
     """
 
     exit_code = 1
+
+
+SPARK_LOST = "Py4JNetworkError"
+"""What Python raises, at the beginning of whatever follows, where Spark's Java process went away."""
+SPARK_IS_LOST = (
+    "Spark's Java process is gone (killed, or out of memory); what is done is kept: run it again; "
+    "logs/spark.log under MLB_HOME may say more"
+)

@@ -35,7 +35,8 @@ def stderr() -> Console:
 def _console(file: Any) -> Console:
     from rich.console import Console
 
-    width = None if file.isatty() else int(os.environ.get("COLUMNS") or WIDE)
+    given = os.environ.get("COLUMNS", "")
+    width = int(given) if given.isdecimal() and int(given) else None if file.isatty() else WIDE
     return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)
 
 

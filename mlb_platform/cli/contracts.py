@@ -104,6 +104,8 @@ def release(
         if still := sorted(gone & registry.mappings.keys()):
             raise typer.BadParameter(f"mapping {', '.join(still)} is not removed: its file is there")
         known = read_released(folder)
+        if never := sorted(gone - {str(schema["mapping"]) for schema in known.values()}):
+            raise typer.BadParameter(f"mapping {', '.join(never)} was never released, so there is nothing to forget")
         diffs = _diffs(registry, known, {*mappings, *gone} if mappings else None)
         versions = {name: m.config.version for name, m in registry.mappings.items()}
     asked = [d for d in diffs if not (d.kind == "removed" and d.mapping in gone)]

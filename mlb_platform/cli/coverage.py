@@ -65,7 +65,7 @@ def coverage(
             report = cover(one, wanted, made.registry.mappings)
             if report.documents:
                 reports.append(report)
-    _check_any(reports, mapping, captures, raw)
+    _check_any(reports, mapping, captures, raw, season, (first, last))
     if as_json:
         plain = [r.to_json() for r in reports]
         typer.echo(json.dumps(plain[0] if mapping else plain, indent=2, ensure_ascii=False))
@@ -74,14 +74,23 @@ def coverage(
         _show(report, rows or None)
 
 
-def _check_any(reports: list[CoverageReport], mapping: str | None, captures: Path | None, raw: bool) -> None:
+def _check_any(
+    reports: list[CoverageReport],
+    mapping: str | None,
+    captures: Path | None,
+    raw: bool,
+    season: int | None,
+    dates: tuple[date | None, date | None],
+) -> None:
     from resources.errors import PlatformError
 
     if not reports:
+        when = "" if season is None else f" of season {season}"
+        when += "" if dates == (None, None) else " in this range of dates"
         where = (
             f"in {captures}" if captures else "in the raw tables" if raw else "to simulate: give --captures or --raw"
         )
-        raise PlatformError(f"there are no payloads of {mapping or 'any mapping'} {where}")
+        raise PlatformError(f"there are no payloads of {mapping or 'any mapping'}{when} {where}")
 
 
 def _payloads(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `mlb`."""
-    db = typer.Typer(help="The database: its URL, a shell, start, stop.", no_args_is_help=True)
-    for command in (url, psql, start, stop, status):
+    db = typer.Typer(help="The database: its URL, a shell, a backup, start, stop.", no_args_is_help=True)
+    for command in (url, psql, dump, start, stop, status):
         db.command()(command)
     app.add_typer(db, name="db")
 
@@ -45,7 +45,7 @@ def _url(s: Settings) -> str:
 def url() -> None:
     """Print the URL (with the password) for other tools; starts the embedded server.
 
-    Example: pg_dump "$(mlb db url)" > backup.sql
+    Example: psql "$(mlb db url)"
     """
     say(_url(settings()))
 
@@ -57,23 +57,41 @@ def psql(
 
     Example: mlb db psql
     Example: mlb db psql -- -c '\\dt game.*'
+    Example: mlb db psql -- -q -v ON_ERROR_STOP=1 -f backup.sql
     """
+    s = settings()
+    _become("psql", arguments, s, own=s.database_url is None)
+
+
+def dump(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to pg_dump, after --.")] = None,
+) -> None:
+    """Write a backup by the pg_dump that the platform brings; starts the embedded server.
+
+    One of an older version than the server refuses. `mlb db psql` restores it into an empty database.
+
+    Example: mlb db dump -- -f backup.sql
+    """
+    _become("pg_dump", arguments, settings(), own=True)
+
+
+def _become(name: str, arguments: list[str] | None, s: Settings, *, own: bool) -> None:
+    """Go on as a program of PostgreSQL, told where the database is; `own`: the one brought rather than PATH's."""
     from psycopg.conninfo import conninfo_to_dict
 
     from resources.errors import PlatformError
     from resources.server_account import binaries, choose_account
 
-    s = settings()
     values = {k: str(v) for k, v in conninfo_to_dict(_url(s)).items()}
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     names |= {"sslmode": "PGSSLMODE", "options": "PGOPTIONS"}
     environment = {names[k]: v for k, v in values.items() if k in names}
-    program = shutil.which("psql")
-    if program is None or s.database_url is None:
-        own = binaries(choose_account(s.postgres_dir)) / "psql"
-        program = str(own) if Path(own).exists() else program
+    program = shutil.which(name)
+    if program is None or own:
+        brought = binaries(choose_account(s.postgres_dir)) / name
+        program = str(brought) if Path(brought).exists() else program
     if program is None:
-        raise PlatformError("no psql program is on PATH: install the PostgreSQL client, or use `mlb sql`")
+        raise PlatformError(f"no {name} program is on PATH: install the PostgreSQL client, or use `mlb sql`")
     os.execve(program, [program, *(arguments or [])], {**os.environ, **environment})
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import typer
 
+from resources.errors import SPARK_IS_LOST, SPARK_LOST
+
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer brings its own click, or uses the one installed
 INTERRUPTED = 130
 _ADVICE = {
@@ -37,6 +39,9 @@ def explain(error: BaseException) -> tuple[str, int]:
         return _usage(error), 2
     _log_somewhere()
     known = next((line for cause in _causes(error) if (line := _expected(cause))), None)
+    lost = [cause for cause in _causes(error) if type(cause).__name__ == SPARK_LOST]
+    if lost:
+        known = _expected(lost[0]) or SPARK_IS_LOST
     if known is not None:
         _log.error("%s", known, exc_info=error)
         return f"mlb: {known}", getattr(error, "exit_code", 1)

@@ -32,6 +32,9 @@ from mlb_platform.cli import (
 )
 from mlb_platform.memory import collect_seldom
 
+WORKERS = ("run", "materialize", "ingest", "simulate", "live")
+"""Commands that have not done all they were asked when their lines are no longer read: they stop, as under `head`."""
+
 app = typer.Typer(
     name="mlb",
     help="Raw MLB Stats API responses become trustworthy tables in PostgreSQL and a Delta lake.",
@@ -82,17 +85,21 @@ def _options(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 asked wrongly, 130 interrupted."""
-    from mlb_platform.cli.failures import Interrupts, explain, stop_logging
+    from mlb_platform.cli.failures import INTERRUPTED, Interrupts, explain, stop_logging
 
     command = typer.main.get_command(app)
     with Interrupts() as interrupts:
         try:
             result = command.main(list(arguments), prog_name="mlb", standalone_mode=False)
             sys.stdout.flush()
+            if result == INTERRUPTED:
+                raise KeyboardInterrupt  # which Typer makes of it, without a word
             return result if isinstance(result, int) else 0
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `mlb sql … | head` is no failure
-            return 0
+            return _end_unread(arguments)
+        except SystemExit as end:
+            # Typer and Rich make this of an output that is read no more
+            return _end_unread(arguments) if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - the one place where failures are told
             line, code = explain(KeyboardInterrupt() if interrupts.seen else error)
             if line:
@@ -100,6 +107,16 @@ def run(arguments: Sequence[str]) -> int:
             return code
         finally:
             stop_logging()
+
+
+def _end_unread(arguments: Sequence[str]) -> int:
+    """Return the exit code where the reader of the output has gone: `mlb sql … | head` is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not arguments or arguments[0] not in WORKERS or {"-h", "--help"} & set(arguments):
+        return 0
+    with suppress(BrokenPipeError):
+        sys.stderr.write("mlb: stopped, since nobody reads its output any more; run it again to go on\n")
+    return 1
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlb_platform.extraction.work import Work
     from mlb_platform.mapping.resolve import ResolvedMapping
     from mlb_platform.platform import Platform
+    from resources.errors import PlatformError
 
 ALL = "all"
 DEFAULT = "game/live_game_v1"
@@ -89,7 +90,10 @@ def materialize(
         raise typer.BadParameter(f"--mapping {ALL} is for a range of dates, or everything")
     with platform() as made, quiet_java(made.settings.logs / "spark.log"):
         if mapping == ALL:
-            raise typer.Exit(max(materialize_all(made, start, end, full, dry_run)))
+            codes = list(materialize_all(made, start, end, full, dry_run))
+            if len(codes) == 1:
+                raise _nothing("no mapping has raw rows", Question([], start, end).words())
+            raise typer.Exit(max(codes))
         resolved = _mapping_asked(made, mapping, table)
         names = check_tables(resolved, table)
         games = [str(n) for n in game_pk] if game_pk else None
@@ -189,9 +193,16 @@ def _check_there_is_something(mapping: ResolvedMapping, asked: Question, pending
     if absent:
         raise PlatformError(f"{raw_table} has no capture of game {', '.join(absent)}: ingest it first")
     if not pending.captures and not pending.dates:
-        asked_for = asked.words(mapping.partition is not None)
-        where = f"{raw_table} has no raw rows" + ("" if asked_for in ("any date", "all") else f" for {asked_for}")
-        raise PlatformError(f"{where}: ingest captures (`mlb ingest captures DIR`) or make some (`mlb simulate`)")
+        raise _nothing(f"{raw_table} has no raw rows", asked.words(mapping.partition is not None))
+
+
+def _nothing(what: str, asked_for: str) -> PlatformError:
+    """Return the error that there is nothing to bring up."""
+    from resources.errors import PlatformError
+
+    where = asked_for if asked_for.startswith(("from", "until")) else f"for {asked_for}"
+    where = "" if asked_for in ("any date", "all") else f" {where}"
+    return PlatformError(f"{what}{where}: ingest captures (`mlb ingest captures DIR`) or make some (`mlb simulate`)")
 
 
 def _print_plan(pending: Pending, mapping: ResolvedMapping) -> None:

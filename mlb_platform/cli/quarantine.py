@@ -126,6 +126,15 @@ def release(
         first = records[0]
         released = made.quality.release(first.raw_table, raw_id, released_by=_person(), rule=rule)
         held = _mapping(made, first)
+        left = made.quality.quarantined(first.raw_table, [raw_id])
+        newer = _newer(made, first, held)
+    if left:
+        rules = ", ".join(sorted({r.rule for r in left}))
+        say(f"{many(released, 'finding')} of raw row {raw_id} released; it is still held back by {rules}")
+        return
+    if newer is not None:
+        say(f"raw row {raw_id} is released, and is not merged: raw row {newer} is newer and not held back", "yellow")
+        return
     if held is None:
         again = f"no mapping reads {first.raw_table} any more"
     else:
@@ -141,6 +150,16 @@ def release(
 def _mapping(made: Platform, record: QuarantineRecord) -> ResolvedMapping | None:
     """Return the mapping of a record's raw table, if there is one still."""
     return next((m for m in made.registry.mappings.values() if m.config.source.raw_table == record.raw_table), None)
+
+
+def _newer(made: Platform, record: QuarantineRecord, mapping: ResolvedMapping | None) -> int | None:
+    """Return the newest raw row that goes before a record's, where a table holds one capture of an entity only."""
+    if mapping is None or mapping.per_element:
+        return None
+    rows = made.raw.rows(record.raw_table, entity_keys=[record.entity_key])
+    held = {r.raw_id for r in made.quality.quarantined(record.raw_table, [r.raw_id for r in rows])}
+    good = [r.raw_id for r in rows if r.raw_id == record.raw_id or r.raw_id not in held]
+    return good[-1] if good and good[-1] != record.raw_id else None
 
 
 def _members(made: Platform, record: QuarantineRecord) -> list[str]:

@@ -198,7 +198,9 @@ def _plain_files(
     given = {"endpoint": endpoint, "method": method, "captured-at": captured_at}
     missing = [f"--{name}" for name, value in given.items() if not value]
     if missing:
-        raise IngestError(f"{folder} has no {INDEX}, so its files need {', '.join(missing)}")
+        raise IngestError(
+            f"{folder} has no {INDEX}, so its files need {', '.join(missing)}: give them to `mlb ingest captures`"
+        )
     if f"{endpoint}/{method}" not in specs:
         raise IngestError(f"no mapping '{endpoint}/{method}'; there are: {', '.join(sorted(specs))}")
     parse_captured_at(str(captured_at))

@@ -165,7 +165,7 @@ def _as_key(value: Any, sql_type: str) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if sql_type not in ("SMALLINT", "INT", "BIGINT"):
-        return str(value).strip() or None
+        return str(value) if str(value).strip() else None  # as the table has it, blanks around it too
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 2**53 else None
     text = str(value).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytest
 from mlb_platform.cli.main import run
 from mlb_platform.settings import load_settings
 from resources.postgres import Postgres
-from tests.helpers import SMALL, game
+from resources.raw_store import RawStore
+from tests.helpers import SMALL, fresh_database, game
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -156,6 +158,44 @@ def test_what_cannot_be_stored_is_not_released(mlb: Shell, spark: SparkSession) 
     assert mlb("quarantine", "release", raw_id) == 1
     assert "cannot be released: it breaks unique_key of small.plays, so differing rows share a key" in mlb.err
     assert mlb("quarantine", "list") == 0 and "1 capture;" in mlb.out
+
+
+def test_a_release_tells_where_nothing_is_merged_by_it(mlb: Shell, spark: SparkSession) -> None:
+    """Another rule still holds the capture, or a newer one goes before it; released once more it says the same."""
+
+    def held(rule: str) -> str:
+        assert mlb("quarantine", "list") == 0
+        return next(line.split()[0] for line in mlb.out.splitlines() if rule in line)
+
+    mlb.put(0, game(1, [(1, -1, "a"), (1, 1, "b")]))
+    assert mlb("materialize", "--mapping", NAME) == 1
+    assert mlb("quarantine", "release", held("runs_positive"), "--rule", "runs_positive") == 0
+    assert "still held back by unique_key" in mlb.out and "mlb materialize" not in mlb.out
+    mlb.put(1, game(1, [(1, -1, "a")]))
+    assert mlb("materialize", "--mapping", NAME) == 1
+    raw_id = held("runs_positive")
+    mlb.put(2, game(1, [(1, 1, "b")]))
+    assert mlb("materialize", "--mapping", NAME) == 0
+    newest = str(int(raw_id) + 1)
+    for _ in range(2):
+        assert mlb("quarantine", "release", raw_id) == 0
+        assert f"raw row {newest} is newer and not held back" in mlb.out and "mlb materialize" not in mlb.out
+
+
+def test_a_backup_is_restored_into_an_empty_database(
+    mlb: Shell, database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the pg_dump that the platform brings, however old that of the machine is; raw rows are there as they were."""
+    mlb.put(0, game(1, [(1, 0, "a")]), game(2))
+    backup = mlb.folder / "backup.sql"
+    program = [sys.executable, "-m", "mlb_platform.cli.main", "db"]
+    with fresh_database(database) as empty:
+        for url, do in ((database.url, ["dump", "--"]), (empty.url, ["psql", "--", "-q", "-v", "ON_ERROR_STOP=1"])):
+            monkeypatch.setenv("MLB_DATABASE_URL", url)
+            done = subprocess.run([*program, *do, "-f", backup], capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
+        rows, _ = RawStore(empty).rows_after("small.game_v1", None, 10)
+        assert [r.entity_key for r in rows] == ["1", "2"]
 
 
 def test_sql_prints_tables_csv_and_json(mlb: Shell) -> None:
@@ -314,10 +354,33 @@ def test_db_commands_on_an_external_server(mlb: Shell, database: Postgres) -> No
         assert "MLB_DATABASE_URL names an external server" in mlb.err
 
 
-def test_a_reader_that_stops_early_is_no_failure(mlb: Shell) -> None:
-    """`mlb sql … | head` ends at once, without a word."""
-    command = (
-        f"{sys.executable} -m mlb_platform.cli.main sql 'SELECT generate_series(1, 300000)' --format csv | head -2"
-    )
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
-    assert done.stdout.split() == ["generate_series", "1"] and done.stderr == ""
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_reader_that_stops_early_is_no_failure(mlb: Shell, form: str) -> None:
+    """`mlb sql … | head` ends at once, without a word, and with exit code 0 as after `set -o pipefail`."""
+    query = "SELECT generate_series(1, 300000)"
+    command = [sys.executable, "-m", "mlb_platform.cli.main", "sql", query, "--format", form, "--limit", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(120) == 0
+
+
+def test_nothing_to_bring_up_is_a_failure_of_all_mappings_as_of_one(mlb: Shell) -> None:
+    """Without raw rows, or none in the range, no table was brought up."""
+    for words in ([], ["--from", "2024-05-01"], ["--from", "2024-05-01", "--to", "2024-05-02", "--dry-run"]):
+        for mapping in ("all", NAME):
+            assert mlb("materialize", "--mapping", mapping, *words) == 1
+            assert "ingest captures" in mlb.err and "for from" not in mlb.err
+
+
+def test_work_that_is_stopped_since_nobody_reads_on_is_no_success(mlb: Shell) -> None:
+    """`mlb materialize | true` did not do what it was asked, and says so."""
+    mlb.put(0, game(1))
+    command = [sys.executable, "-m", "mlb_platform.cli.main", "materialize", "--mapping", "all", "--dry-run"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    os.close(writing)
+    assert done.returncode == 1 and "nobody reads its output" in done.stderr

@@ -8,17 +8,19 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import typer
+from py4j.protocol import Py4JNetworkError
 
 from mlb_platform.cli.failures import explain
 from mlb_platform.cli.main import app, run
 from mlb_platform.cli.mapping import schema_text
 from mlb_platform.cli.sql import _unknown_table
+from mlb_platform.settings import load_settings
 from resources.errors import PlatformError
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +111,9 @@ def test_guides_name_no_command_or_make_target_that_is_not_there(guide: str) -> 
         (["materialize", "--from", "2024-07-02", "--game-pk", "1"], "not both"),
         (["simulate", "--games", "0"], "'--games'"),
         (["simulate", "--kind", "nothing"], "'--kind'"),
+        (["simulate", "--from", "0001-01-01"], "there is no season 1: give a date from 1901 to 2100"),
+        (["simulate", "--from", "9999-12-31"], "there is no season 9999: give a date from 1901 to 2100"),
+        (["simulate", "day", "--date", "1850-07-01"], "there is no season 1850"),
         (["sql"], "Missing argument"),
         (["nonsense"], "No such command"),
         (["materialize", "--nonsense"], "No such option"),
@@ -129,6 +134,20 @@ def test_a_setting_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, capfd
     monkeypatch.setenv("MLB_GAMES_PER_JOB", "many")
     assert run(["status"]) == 1
     assert "MLB_GAMES_PER_JOB is set to 'many'" in capfd.readouterr().err
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Else the folder one stands in would be the home, and be cleaned; a lake's path means the same anywhere."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLB_HOME", "MLB_DATABASE_URL", "MLB_GAMES_PER_JOB"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MLB_LAKE_URL", "lake")
+    found = load_settings()
+    assert (found.home, found.database_url, found.games_per_job) == (tmp_path / ".mlb", None, 150)
+    monkeypatch.chdir("/")
+    assert found.lake == str(tmp_path / "lake")
+    monkeypatch.setenv("MLB_LAKE_URL", "s3://bucket/lake")
+    assert load_settings().lake == "s3://bucket/lake"
 
 
 def test_an_unexpected_failure_is_one_line_and_the_log_has_the_rest(
@@ -154,10 +173,84 @@ def test_a_platform_error_is_found_behind_the_errors_it_caused() -> None:
     assert explain(error) == ("mlb: the disk is full: free some space", 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [("Answer from Java side is empty", "Spark's Java process is gone"), ("No space left on device", "disk is full")],
+)
+def test_a_lost_spark_is_told_as_that(first: str, told: str) -> None:
+    """Not as the refused connection that comes of it; where its disk was full, that is said."""
+    error = PlatformError("failed in run 1: ConnectionRefusedError")
+    error.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    error.__cause__.__context__ = Py4JNetworkError(first)
+    line, code = explain(error)
+    assert told in line and "Refused" not in line and code == 1
+
+
 def test_interrupting_is_no_failure_of_ours() -> None:
     """Ctrl-C has the exit code that shells expect."""
     line, code = explain(KeyboardInterrupt())
     assert code == 130 and "interrupted" in line
+
+
+def test_an_interrupted_command_says_that_it_can_be_run_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Typer makes an exit code of Ctrl-C, and no word of it."""
+
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlb_platform.mapping.loader.lint_files", interrupted)
+    assert run(["mapping", "lint"]) == 130
+    assert capsys.readouterr().err == "mlb: interrupted; run it again to go on: what is done is kept\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "abc", "", "-5"])
+def test_a_width_that_is_none_is_not_used(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """COLUMNS is 0 in some containers: results are printed all the same."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run(["mapping", "show", "season/seasons"]) == 0
+    assert "season.seasons" in capsys.readouterr().out
+
+
+def test_payloads_of_another_season_are_not_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for is in the message: there are simulated feeds, but none of that season."""
+    assert run(["mapping", "coverage", "game/live_game_v1", "--season", "1999"]) == 1
+    assert "no payloads of game/live_game_v1 of season 1999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["", " "])
+def test_cleaning_never_looks_outside_of_a_home(given: str) -> None:
+    """An empty MLB_HOME is the default one: `rm -rf "$MLB_HOME/tmp"` would else be /tmp."""
+    assert _made(f"MLB_HOME={given}") == {"MLB_HOME": f"{ROOT}/.mlb"}
+    assert _made(environment={"MLB_HOME": given}) == {"MLB_HOME": f"{ROOT}/.mlb"}
+    assert _made("MLB_HOME=/a b/c") == {"MLB_HOME": "/a b/c"}
+
+
+def test_folders_given_to_make_may_begin_with_a_tilde() -> None:
+    """zsh hands `make run CAPTURES=~/captures` on as it is."""
+    found = _made("MLB_HOME=~/mlb", "CAPTURES=~/captures", environment={"HOME": "/home/a"})
+    assert found == {"MLB_HOME": "/home/a/mlb", "CAPTURES": "/home/a/captures"}
+
+
+def test_cleaning_removes_everything_that_the_platform_keeps() -> None:
+    """The checkpoints of live streams are data, too: they are of the raw rows that go."""
+    recipe = (ROOT / "Makefile").read_text("utf-8").split("\nclean:")[1]
+    kept = {"postgres", "lake", "dagster", "jars", "logs", "tmp", "reports", "live"}
+    assert kept <= set(re.findall(r'"\$\$MLB_HOME/([a-z]+)"', recipe))
+
+
+def _made(*arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what the recipes of the Makefile are given as the home and, where it is given, the captures."""
+    text = 'include Makefile\nshow:\n\t@echo "MLB_HOME=$$MLB_HOME"\n\t@echo "CAPTURES=$(CAPTURES)"\n'
+    variables = {k: v for k, v in os.environ.items() if k not in ("MLB_HOME", "CAPTURES", "MAKEFLAGS")}
+    done = subprocess.run(
+        ["make", "-s", "-f", "-", "show", *arguments], input=text, capture_output=True, text=True, cwd=ROOT, check=True,
+        env=variables | dict(environment or {}),
+    )  # fmt: skip
+    return {k: v for k, v in (line.split("=", 1) for line in done.stdout.splitlines()) if v}
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,8 @@ def test_a_mapping_that_is_gone_is_forgotten_by_name_only(mappings: Path, cli: C
     assert code == 1 and "small.a: the table is no longer in any mapping: mapping small/other is gone" in told
     assert cli("release")[0] == 1
     assert cli("release", "--removed", "small/game_v1")[0] == 2
+    code, told = cli("release", "--removed", "small/other", "--removed", "small/othr")
+    assert code == 2 and "mapping small/othr was never released" in told
     assert cli("release", "--removed", "small/other")[0] == 0 and cli("diff", "--check")[0] == 0
     assert sorted(p.name for p in (mappings / "released").rglob("*.avsc")) == ["games.avsc", "plays.avsc"]
 
