@@ -242,6 +242,14 @@ class MergeStates:
         """Drop the states of a table that was created anew."""
         connection.execute("DELETE FROM quality.merge_state WHERE sink = %s AND table_name = %s", (sink, table))
 
+    def doubt(self, connection: Connection, sink: str, table: str, derivation_hash: str) -> None:
+        """Let scopes that were derived so be derived again: the table lacks what that gave their rows."""
+        connection.execute(
+            "UPDATE quality.merge_state SET derivation_hash = '', rows_hash = NULL "
+            "WHERE sink = %s AND table_name = %s AND derivation_hash = %s",
+            (sink, table, derivation_hash),
+        )
+
     def open_intent(
         self,
         connection: Connection,

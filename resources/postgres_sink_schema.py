@@ -112,10 +112,12 @@ class PreparedTables:
             self._states.forget(connection, self._sink, spec.table)
             found = _Table(description=spec.description)
         else:
-            retyped = [column.name for column in _column_changes(connection, spec, found).widened]
-            with own_views_aside(connection, spec.table, retyped):
+            changes = _column_changes(connection, spec, found)
+            with own_views_aside(connection, spec.table, [column.name for column in changes.widened]):
                 for statement in _column_statements(connection, spec, found):
                     connection.execute(statement)
+            if changes.added:  # a column of this very derivation was there, and was dropped by hand
+                self._states.doubt(connection, self._sink, spec.table, spec.derivation_hash)
         for name, index in _wanted_indexes(spec).items():
             if name not in found.indexes:
                 _create_index(connection, spec, name, index)

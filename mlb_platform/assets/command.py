@@ -14,6 +14,7 @@ from typing import Any
 
 from dagster import (
     AssetCheckEvaluation,
+    AssetKey,
     AssetMaterialization,
     AssetObservation,
     DagsterInstance,
@@ -21,13 +22,22 @@ from dagster import (
     OpExecutionContext,
     Output,
 )
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
+    DEFAULT_DATA_VERSION,
+    NULL_EVENT_POINTER,
+    compute_logical_data_version,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
 
 from asset_checks.names import PARITY
 from mlb_platform.assets.in_process import CheckProgress, RunFailed, run_in_process
 from mlb_platform.assets.judging import Judging
 from mlb_platform.assets.pending import WorkNotes
 from mlb_platform.assets.reports import ReportWriter
-from mlb_platform.assets.specs import python_name, table_key
+from mlb_platform.assets.specs import python_name, raw_key, table_key
 from mlb_platform.extraction.opening import begin_ahead, open_work
 from mlb_platform.extraction.plan import dates_of, entities_of_dates
 from mlb_platform.extraction.report import RunReport
@@ -148,7 +158,7 @@ class _Task:
                 key,
                 partition=day.isoformat() if day is not None else None,
                 metadata=notes.metadata(batch.report, day),
-                tags=_version_tags(batch.spec.derivation_hash),
+                tags=_version_tags(raw_key(work.mapping.config.source.raw_table), batch.spec.derivation_hash),
             )
         for day in () if notes.undated else (d for d in days if d not in whole):
             part = {**notes.metadata(batch.report, day), "entities": MetadataValue.text(", ".join(self.entities or ()))}
@@ -179,8 +189,15 @@ def _differences(verdicts: Sequence[AssetCheckEvaluation]) -> str:
     return f"{place} differs between PostgreSQL and Delta: {first.description}{more}: run it again with --full"
 
 
-def _version_tags(code_version: str) -> dict[str, str]:
-    return {"dagster/code_version": code_version}
+def _version_tags(raw: AssetKey, code_version: str) -> dict[str, str]:
+    """Return what Dagster notes of an output of a step: else the UI calls it unsynced, with a new dependency."""
+    versions = {raw: DEFAULT_DATA_VERSION}
+    return {
+        CODE_VERSION_TAG: code_version,
+        DATA_VERSION_TAG: compute_logical_data_version(code_version, versions).value,
+        get_input_data_version_tag(raw): DEFAULT_DATA_VERSION.value,
+        get_input_event_pointer_tag(raw): NULL_EVENT_POINTER,
+    }
 
 
 def materialize_dates(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -118,7 +118,8 @@ class Follower:
 
     def run(self) -> FollowReport:
         """Follow until all games have ended and are handed over. Raises LiveError where another process does so."""
-        with _alone(self.postgres, self.day, sorted(self.only)):
+        with ExitStack() as self._hold:
+            self._hold_alone()
             pool = ThreadPoolExecutor(self._workers, "poll")
             try:
                 while not self._stop.is_set():
@@ -135,6 +136,21 @@ class Follower:
         self.report.errors += self._endings.errors
         self.report.not_handed_over.update(self._endings.failed)
         return self.report
+
+    def _hold_alone(self) -> None:
+        self._held = self._hold.enter_context(_alone(self.postgres, self.day, sorted(self.only)))
+
+    def _still_alone(self) -> None:
+        """Hold the date anew where the database ended the session that did. Raises LiveError where another has it."""
+        try:
+            self._held.execute("SELECT 1")
+        except psycopg.Error:
+            try:
+                self._hold_alone()
+            except LiveError:
+                raise
+            except (PlatformError, psycopg.Error) as error:
+                _log.warning("%s is not held, and followed all the same: %s", self.day, error)
 
     def _tick(self, pool: ThreadPoolExecutor) -> None:
         if self._check is not None:
@@ -259,6 +275,8 @@ class Follower:
         if not force and time.monotonic() - self._saved_at < SAVED_EVERY:
             return
         self._saved_at = time.monotonic()
+        if not force:
+            self._still_alone()
         rows = []
         for pk, g in self.games.items():
             c = self._counts[pk]

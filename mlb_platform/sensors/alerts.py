@@ -29,10 +29,12 @@ from dagster import (
     SkipReason,
     sensor,
 )
+from dagster_shared.error import SerializableErrorInfo
 
 from mlb_platform.live.games_table import LiveGames
 from mlb_platform.platform import Platform
 from resources.alerts import Alert, Alerts
+from resources.errors import SPARK_IS_LOST, SPARK_LOST
 from resources.postgres import Postgres
 
 INTERVAL_SECONDS = 30
@@ -45,6 +47,7 @@ FOLLOWED = timedelta(minutes=5)
 """A game of which the follower wrote nothing for so long is not followed any more; it writes every few seconds."""
 ALL = "all"
 RUN, CHECK, STALE = "failed run", "failed check", "stale live game"
+_RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _EVENTS = DagsterEventType.ASSET_CHECK_EVALUATION
 
 
@@ -167,7 +170,7 @@ def _runs(instance: DagsterInstance, since: float) -> tuple[float, list[Verdict]
 def _of_run(instance: DagsterInstance, record: RunRecord) -> Verdict:
     run = record.dagster_run
     failed = run.status is DagsterRunStatus.FAILURE
-    of = next((run.tags[t] for t in ("dagster/partition", "dates", "entities", "games") if t in run.tags), "")
+    of = _dates_of(run.tags)
     some = sorted(key.to_user_string() for key in run.asset_selection or ())
     details = {"run_id": run.run_id, "job": run.job_name, "of": of, "attempt": run.tags.get("attempt", "1")}
     details["tables"] = ", ".join(some) or run.tags.get("tables", ALL)
@@ -177,16 +180,33 @@ def _of_run(instance: DagsterInstance, record: RunRecord) -> Verdict:
     return Verdict(at, Alert(f"run:{run.run_id}", RUN, text, details, at), failed)
 
 
+def _dates_of(tags: Mapping[str, str]) -> str:
+    """Return what a run is of, as its tags say: a date, several, a range as a backfill's runs have, or games."""
+    of = next((tags[t] for t in ("dagster/partition", "dates", "entities", "games") if t in tags), "")
+    return of or " to ".join(tags[t] for t in _RANGE if t in tags)
+
+
 def _why(instance: DagsterInstance, run_id: str) -> str:
     """Return the first error of a run in one line."""
     kinds = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
     for entry in instance.all_logs(run_id, of_type=kinds):
         event = entry.dagster_event
         error = event.step_failure_data.error if event is not None and event.is_step_failure else None
+        if any(e.cls_name == SPARK_LOST for e in _chain(error)):
+            return SPARK_IS_LOST
         text = (error.cause or error).message if error is not None else entry.user_message
         if text:
             return " ".join(text.split())[:300]
     return "no reason on record; see the run's log"
+
+
+def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInfo]:
+    """Give an error and those it came from."""
+    waiting = [error]
+    while waiting:
+        if (found := waiting.pop()) is not None:
+            yield found
+            waiting += [found.cause, found.context]
 
 
 def _checks(instance: DagsterInstance, seen: Seen) -> tuple[Seen, list[Verdict]]:

@@ -102,15 +102,23 @@ def tick(
     before are requested under other run keys then. The same cursor, rows and `began` give the same keys.
     """
     cursor = Cursor.parse(cursor_text)
+    first, last = _bounds(partitions)
+
+    def is_partition(day: date | None) -> bool:
+        return mapping.partition is None if day is None else first <= day <= last
+
     requests, running = settle(instance, cursor.requests.values(), log)
+    for day in [day for day in requests if not is_partition(day)]:
+        # Dagster would refuse it, and with it all that this tick and each later one requests
+        log.error("%s of %s is not requested again: that date is no partition any more", mapping.name, day)
+        del requests[day]
     found = NewRows(at=cursor.raw)
-    if len(running) < OUTSTANDING:
+    if len(running) + len(requests) < OUTSTANDING:
         found = _read(platform, mapping, cursor.raw)
         if cursor.raw is None:
             cursor = replace(cursor, began=round((began or time.time()) * 1000))
-    first, last = _bounds(partitions)
     wanted = dict[date | None, Place](cursor.ahead.items()) | found.wanted
-    inside = {day for day in wanted if (mapping.partition is None if day is None else first <= day <= last)}
+    inside = {day for day in wanted if is_partition(day)}
     nearest = sorted(day for day in wanted if day is not None and day > last)[:KEPT_AHEAD]
     ahead = {day: wanted[day] for day in nearest}
     _log_outside(log, mapping, found, wanted.keys() - inside - ahead.keys(), "not requested")
@@ -216,21 +224,26 @@ def dates_concerned(postgres: Postgres, mapping: ResolvedMapping, rows: Sequence
 def settle(
     instance: DagsterInstance, requests: Iterable[Request], log: logging.Logger
 ) -> tuple[dict[date | None, Request], list[Request]]:
-    """Return, of requests made before, the next attempts of those whose run failed, and those still to end.
+    """Return, of requests made before, those to be made again, and those still to end.
 
-    A failed request is not made again where one of its date that was first made later is on its way (its run reads
-    these rows too, whatever their raw ids), after too many attempts, or where its run said that it would fail in the
-    same way.
+    Of a failed one it is the next attempt. One that has no run is made again as it was: the run was deleted, or never
+    made since the sensor was turned off meanwhile; where there is a run of its key after all, Dagster makes no other.
+    A request is not made again where one of its date that was first made later is on its way (its run reads these rows
+    too, whatever their raw ids), a failed one neither after too many attempts, or where its run said that it would fail
+    in the same way.
     """
     runs = _runs(instance, requests := list(requests))
     status = {key: run.status for key, run in runs.items()}
-    running = [r for r in requests if status.get(r.key) not in (*_FAILED, DagsterRunStatus.SUCCESS)]
+    running = [r for r in requests if r.key in runs and status[r.key] not in (*_FAILED, DagsterRunStatus.SUCCESS)]
     latest = {r.day: r.xid for r in sorted(running, key=lambda r: r.place)}
     again: dict[date | None, Request] = {}
     for r in sorted(requests, key=lambda r: r.place):
-        if status.get(r.key) not in _FAILED or latest.get(r.day, 0) > r.xid:
+        if status.get(r.key) not in (None, *_FAILED) or latest.get(r.day, 0) > r.xid:
             continue
-        if PERMANENT_TAG in runs[r.key].tags:
+        if r.key not in runs:
+            log.warning("%s of %s has no run: it was deleted, or never made; requested again", r.mapping, r.day)
+            again[r.day] = r
+        elif PERMANENT_TAG in runs[r.key].tags:
             log.error("%s of %s fails in the same way each time: it waits for newer rows or a person", r.mapping, r.day)
         elif r.attempt < MAX_ATTEMPTS:
             again[r.day] = r.next_attempt()
@@ -240,7 +253,7 @@ def settle(
 
 
 def _runs(instance: DagsterInstance, requests: Sequence[Request]) -> Mapping[str, DagsterRun]:
-    """Return the newest run by run key; a request without a run yet has none."""
+    """Return the newest run by run key; a request without a run has none."""
     if not requests:
         return {}
     runs = instance.get_runs(RunsFilter(tags={RUN_KEY_TAG: [r.key for r in requests]}))

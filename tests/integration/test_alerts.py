@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from py4j.protocol import Py4JNetworkError
 
 from mlb_platform.dagster_home import open_instance
 from mlb_platform.live.games_table import LiveGame, LiveGames
@@ -99,6 +100,21 @@ def working_job() -> None:
 def unreadable() -> None:
     """Fail as a parser does that quotes what it read."""
     raise ValueError("bad \x00 byte in the answer")
+
+
+@dg.op(name="merge")
+def spark_killed() -> None:
+    """Fail as where Spark's Java process was killed: what is raised in the end says nothing of it."""
+    try:
+        raise Py4JNetworkError("Answer from Java side is empty")
+    except Py4JNetworkError:
+        raise ConnectionRefusedError(111, "Connection refused")  # noqa: B904 - so it comes
+
+
+@dg.job
+def spark_killed_job() -> None:
+    """A job that lost Spark."""
+    spark_killed()
 
 
 @dg.job
@@ -234,6 +250,34 @@ def test_a_failed_run_is_over_when_its_job_and_date_succeeded(
     look(instance, None, database, receiver.url, log)  # a cursor that was reset
     assert list(alerts.open("failed run")) == [f"run:{other}"]
     assert len(receiver.taken) == 3
+
+
+def test_a_run_that_lost_spark_is_told_as_that(
+    database: Postgres, instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """Not as a connection that somebody refused."""
+    run(instance, spark_killed_job)
+    look(instance, None, database, receiver.url, logging.getLogger("alerts"))
+    (told,) = receiver.taken
+    assert told["text"].startswith("spark_killed_job 2024-07-01 failed: Spark's Java process is gone")
+
+
+def test_a_failed_range_is_not_over_when_another_range_succeeded(
+    database: Postgres, instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """The runs of one backfill have the same job and tables, and each dates of its own."""
+    log, alerts = logging.getLogger("alerts"), Alerts(database)
+    cursor = look(instance, None, database, receiver.url, log).cursor
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    july, august = ({start: f"2024-{month}-01", end: f"2024-{month}-30"} for month in ("07", "08"))
+    failed = run(instance, failing_job, **july)
+    run(instance, working_job, **august)
+    cursor = look(instance, cursor, database, receiver.url, log).cursor
+    assert list(alerts.open("failed run")) == [f"run:{failed}"]
+    assert receiver.taken[0]["text"].startswith("materialize_game_live_game_v1 2024-07-01 to 2024-07-30 failed: ")
+    run(instance, working_job, **july)
+    look(instance, cursor, database, receiver.url, log)
+    assert not alerts.open("failed run")
 
 
 def test_what_is_committed_late_is_told_and_opens_nothing_that_passed_since(

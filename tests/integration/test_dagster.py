@@ -13,6 +13,8 @@ import dagster as dg
 import orjson
 import pytest
 import yaml
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 from pyspark.sql import SparkSession
 
 from mlb_platform.assets import judging
@@ -130,6 +132,13 @@ def tick_now(platform: Platform, instance: dg.DagsterInstance, cursor: str | Non
     mapping = platform.registry.get(MAPPING)
     partitions = date_partitions(platform.settings.first_partition_date)
     return tick(instance, cursor, mapping, partitions, platform, logging.getLogger("sensor"))
+
+
+def make_runs(instance: dg.DagsterInstance, result: dg.SensorResult) -> None:
+    """Have a run of each request, as the daemon does, and let them succeed."""
+    for request in result.run_requests or []:
+        tags = {"dagster/run_key": request.run_key or ""}
+        instance.add_run(dg.DagsterRun(job_name=JOB, tags=tags, status=dg.DagsterRunStatus.SUCCESS))
 
 
 def requested(result: dg.SensorResult) -> list[str]:
@@ -300,6 +309,23 @@ def test_the_command_records_exactly_the_dates_it_is_given(
     assert run.tags["mapping"] == MAPPING
 
 
+def test_what_a_command_merged_is_as_fresh_as_what_the_ui_ran(
+    platform: Platform, instance: dg.DagsterInstance, games: list[SimulatedCapture], tmp_path: Path
+) -> None:
+    """The UI calls neither unsynced, also when more rows of another date have come by Dagster's own ingestion."""
+    ingest(platform, games[:3], tmp_path)
+    far = FIRST + timedelta(days=20)
+    assert run_job(platform, instance, partition_key=FIRST.isoformat()).success
+    instance.report_runless_asset_event(dg.AssetMaterialization(raw_key(RAW_TABLE), partition="2024-07-05"))
+    materialize_dates(platform, MAPPING, dates=[far], instance=instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization(raw_key(RAW_TABLE), partition="2024-07-06"))
+    graph = build_definitions(platform.settings, platform).resolve_asset_graph()
+    stale = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    for table in KEPT:
+        for day in (FIRST, far):
+            assert stale.get_status(table_key(table), day.isoformat()) is StaleStatus.FRESH, (table, day)
+
+
 def test_one_game_of_a_date_is_observed_and_not_taken_for_the_date(
     platform: Platform, instance: dg.DagsterInstance, games: list[SimulatedCapture], tmp_path: Path
 ) -> None:
@@ -399,6 +425,7 @@ def test_the_sensor_requests_exactly_the_dates_with_new_rows(
     days = sorted({c.official_date.isoformat() for c in games[:3]})
     assert requested(first) == days
     assert len({r.run_key for r in first.run_requests or []}) == 2
+    make_runs(instance, first)
     quiet = tick_now(platform, instance, first.cursor)
     assert requested(quiet) == []
     assert quiet.skip_reason is not None
@@ -414,6 +441,7 @@ def test_the_sensor_requests_both_dates_of_a_moved_game(
     """The date its rows lie under, and the one they go to; running them moves the rows."""
     ingest(platform, [games[2]], tmp_path)
     start = tick_now(platform, instance, None)
+    make_runs(instance, start)
     materialize_dates(platform, MAPPING, dates=[games[2].official_date], instance=instance)
     ingest(platform, [games[3]], tmp_path)
     both = sorted({games[2].official_date.isoformat(), games[3].official_date.isoformat()})

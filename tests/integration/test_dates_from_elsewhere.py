@@ -183,12 +183,15 @@ def instance(platform: Platform) -> Iterator[dg.DagsterInstance]:
 
 def requested(
     answers: Answers, instance: dg.DagsterInstance, name: str, cursor: str | None
-) -> tuple[list[str | None], str | None]:
-    """Return the dates that a mapping's sensor asks for now, and its cursor."""
+) -> tuple[list[str], str | None]:
+    """Return the dates that a mapping's sensor asks for now, and its cursor; their runs are made and succeed."""
     platform = answers.platform
     partitions = date_partitions(platform.settings.first_partition_date)
     mapping = platform.registry.get(name)
     result = tick(instance, cursor, mapping, partitions, platform, logging.getLogger("sensor"))
+    for request in result.run_requests or []:
+        tags = {"dagster/run_key": request.run_key or ""}
+        instance.add_run(dg.DagsterRun(job_name="run", tags=tags, status=dg.DagsterRunStatus.SUCCESS))
     return sorted(str(r.partition_key) for r in result.run_requests or []), result.cursor
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -130,6 +130,43 @@ def test_a_day_is_followed_to_the_end_of_its_games(database: Postgres, tmp_path:
                     [pk],
                 ).fetchone()
             assert row is not None and row[0] == final.payload["liveData"]["linescore"]["teams"]
+
+
+def test_a_date_is_held_anew_after_the_database_was_restarted(database: Postgres, tmp_path: Path) -> None:
+    """The session that held it is gone with the server's sessions; a second follower is refused all the same."""
+    locks = (
+        "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted "
+        "AND datname = current_database() AND backend_start < clock_timestamp() - interval '0.5 s' AND state = 'idle'"
+    )
+
+    def holders() -> set[int]:
+        with database.transaction() as connection:
+            return {row[0] for row in connection.execute(locks.encode()).fetchall()}
+
+    with (
+        serving(options(speed=600.0)) as server,
+        bench(server, database, tmp_path) as first,
+        bench(server, database, tmp_path) as second,
+    ):
+        running = threading.Thread(target=first.follower.run)
+        running.start()
+        before = until(holders)
+        with database.transaction() as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [list(before)])
+        assert until(lambda: holders() - before)
+        with pytest.raises(LiveError, match="is followed by another"):
+            second.follower.run()
+        first.follower.stop()
+        running.join(20)
+        assert not running.is_alive()
+
+
+def until(found: Callable[[], set[int]]) -> set[int]:
+    """Return what is found once there is something, after ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not (there := found()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return there
 
 
 def test_one_follower_a_date_and_the_next_one_goes_on_where_the_games_are(database: Postgres, tmp_path: Path) -> None:

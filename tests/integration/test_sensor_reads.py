@@ -26,6 +26,11 @@ RAW_BOX = "game.boxscore_raw"
 GAMES = 5_000
 
 
+@dg.job
+def nothing() -> None:
+    """What the runs are of."""
+
+
 @pytest.fixture
 def platform(database: Postgres, tmp_path: Path) -> Platform:
     """The platform on an empty database; no Spark."""
@@ -171,6 +176,10 @@ def test_nothing_more_is_asked_for_while_too_much_waits(
     monkeypatch.setattr(raw_rows, "OUTSTANDING", 2)
     fill(platform.postgres, platform.registry.get(FEED), 10)
     waiting = {r.key: r for r in (Request(FEED, date(2024, 7, n), n, 1) for n in (1, 2))}
+    gone = look(platform, instance, FEED, Cursor(None, waiting).text())
+    assert sorted(r.run_key or "" for r in gone.run_requests or []) == sorted(waiting)  # and nothing of the rows
+    for key in waiting:
+        instance.create_run_for_job(nothing, status=dg.DagsterRunStatus.STARTED, tags={raw_rows.RUN_KEY_TAG: key})
     result = look(platform, instance, FEED, Cursor(None, waiting).text())
     assert not result.run_requests and result.skip_reason is not None
     assert "wait for their runs" in (result.skip_reason.skip_message or "")

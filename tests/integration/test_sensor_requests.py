@@ -175,6 +175,39 @@ def test_a_failed_run_is_forgotten_for_one_that_was_requested_after_it(
     assert list(Cursor.parse(sensor.cursor).requests) == [second.tags[RUN_KEY_TAG]]
 
 
+def test_a_request_whose_run_is_gone_is_made_again(platform: Platform, instance: dg.DagsterInstance) -> None:
+    """Deleted before it was done, or never made since the sensor was turned off: nothing else would bring its rows."""
+    sensor = Sensor(platform, instance, FEED)
+    feed(platform, "1", JULY_1)
+    feed(platform, "2", JULY_2)
+    assert sensor.look(STARTED) == ["2024-07-01", "2024-07-02"]
+    wanted, gone = sensor.keys, instance.get_runs()[0]
+    instance.delete_run(gone.run_id)
+    assert sensor.look(STARTED) == ["2024-07-02"]
+    assert sensor.keys == wanted[1:]
+    assert sensor.look() == []
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
+    feed(platform, "2", JULY_2, 1)
+    assert sensor.look() == ["2024-07-01", "2024-07-02"]
+    assert sensor.keys[0] == wanted[0] and sensor.keys[1] not in wanted
+    assert sensor.look() == [] and not Cursor.parse(sensor.cursor).requests
+
+
+def test_a_failed_request_of_what_is_no_partition_any_more_is_dropped(
+    platform: Platform, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request of a date that Dagster does not know would fail the whole tick, and each one after it."""
+    sensor = Sensor(platform, instance, FEED)
+    feed(platform, "1", JULY_1)
+    feed(platform, "2", JULY_2)
+    assert sensor.look(FAILURE) == ["2024-07-01", "2024-07-02"]
+    sensor.partitions = date_partitions(JULY_2)
+    assert sensor.look() == ["2024-07-02"]
+    assert "no partition any more" in caplog.text and "2024-07-01" in caplog.text
+    assert sensor.look() == [] and not Cursor.parse(sensor.cursor).requests
+
+
 def test_a_day_ahead_is_run_once_it_is_a_partition(
     platform: Platform, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,6 +253,8 @@ def test_of_many_days_ahead_the_nearest_are_kept(
 def test_a_cursor_of_an_earlier_version_goes_on(platform: Platform, instance: dg.DagsterInstance) -> None:
     """Its requests are found by the keys their runs have: one that failed is made again, one under way is waited for.
 
+    One that has no run is made again under its old key.
+
     Of two of one date whose order it does not tell, one that is under way is no reason to forget one that failed.
     """
     sensor = Sensor(platform, instance, FEED)
@@ -229,7 +264,7 @@ def test_a_cursor_of_an_earlier_version_goes_on(platform: Platform, instance: dg
     for key, status in ended.items():
         instance.create_run_for_job(nothing, status=status, tags={RUN_KEY_TAG: key})
     sensor.cursor = json.dumps({"raw": raw, "requests": [*ended, f"{FEED}:2024-07-03:8:1"]})
-    assert sensor.look() == ["2024-07-01"]
-    assert sensor.keys == [f"{FEED}:2024-07-01:90:2"]
+    assert sensor.look() == ["2024-07-01", "2024-07-03"]
+    assert sensor.keys == [f"{FEED}:2024-07-01:90:2", f"{FEED}:2024-07-03:8:1"]
     waiting = {f"{FEED}:2024-07-01:100:1", f"{FEED}:2024-07-03:8:1", f"{FEED}:2024-07-01:90:2"}
     assert set(Cursor.parse(sensor.cursor).requests) == waiting

@@ -21,7 +21,7 @@ from resources.merge_schema import SchemaChangeRefused
 from resources.postgres import Postgres
 from resources.postgres_sink import PostgresSink
 
-from .harness import Capture, SinkCase, at, batch, new_spec
+from .harness import Capture, SinkCase, at, batch, expected, new_spec
 
 BASE = (
     ColumnSpec("id", "INT", nullable=False, description="Who"),
@@ -261,6 +261,27 @@ def test_a_table_that_was_dropped_is_made_again_by_the_sink_that_had_made_it(dat
     sink.prepare(spec)
     assert sink.merge(spec, batch(spec, Capture(1, 2, {0: (2, "after")}))).counts.inserted == 1
     assert sink.fetch(spec).num_rows == 1
+
+
+def test_a_column_that_was_dropped_by_hand_is_filled_again(database: Postgres) -> None:
+    """Its rows lack what the states say was merged: these hold no more, and the same capture is merged anew."""
+    spec = new_spec()
+    case = SinkCase("postgres", lambda: PostgresSink(database), database, None)
+    first, second = Capture(1, 0, {0: (1, "a")}), Capture(2, 0, {0: (2, "b")})
+    case.make().prepare(spec)
+    case.merge(spec, first, second)
+    with database.transaction() as connection:
+        connection.execute(f"ALTER TABLE {spec.table} DROP COLUMN note".encode())
+    sink = case.make()
+    sink.prepare(spec)
+    states = sink.states([spec])[spec.table]
+    assert all(state.derivation_hash != spec.derivation_hash for state in states.values())
+    assert case.merge(spec, first, second, sink=sink).counts.updated == 2
+    assert case.held(spec) == expected(spec, [first, second])
+    wider = dataclasses.replace(spec, columns=(*spec.columns, ColumnSpec("more", "INT")), derivation_hash="derived-2")
+    before = sink.states([spec])
+    case.make().prepare(wider)
+    assert sink.states([spec]) == before, "a mapping with one more column is derived anew by its hash alone"
 
 
 def test_prepare_writes_nothing_when_nothing_changed(light_case: SinkCase, database: Postgres, lake: str) -> None:
