@@ -39,6 +39,8 @@ Job = Callable[[], tuple[list[Document], list[TableRows]]]
 
 STRUCTURE = "structure"
 """The rule that an array stands for an array and an object for an object."""
+UNREAD = "a name of more than 50,000 characters, or a text or number longer than jsonb has them"
+"""What no such JSON has, and Spark's parser stops at."""
 IDENTITY = "entity_key"
 """The rule that a payload is of the entity its raw row names."""
 
@@ -154,6 +156,7 @@ class Extractor:
             structure = [f for raw_id, parts in misplaced.items() for f in self._structure_findings(raw_id, parts)]
             failures += [f for raw_id, parts in misplaced.items() for f in self._misplaced_failures(raw_id, parts)]
             again, thorough = self._collect(misfits, True, repaired)
+            structure += [self._unread_finding(d) for d in again if d.corrupt]
             replaced = set(misfits)
             documents = [d for d in documents if d.raw_id not in replaced] + again
             tables = [_put_together(a, b, misfits) for a, b in zip(tables, thorough, strict=True)]
@@ -209,6 +212,11 @@ class Extractor:
         ]
         table = next((t for p in wrong for t, _ in self._columns_below(p)), self.tables[0])
         return [Finding(raw_id, table, STRUCTURE, STRUCTURE, "error", len(wrong), len(wrong), samples)]
+
+    def _unread_finding(self, document: Document) -> Finding:
+        """Hold a capture that is of the mapping's structure, but not for Spark: it has lost all that follows there."""
+        samples = [{"expected": "JSON that Spark reads to its end", "found": UNREAD}]
+        return Finding(document.raw_id, self.tables[0], STRUCTURE, STRUCTURE, "error", 1, 1, samples)
 
     def _columns_below(self, part: Misplaced) -> list[tuple[str, str]]:
         """The (table, column)s that read what is below a misplaced part."""
@@ -291,7 +299,7 @@ def _put_together(quick: TableRows, thorough: TableRows, replaced: Sequence[int]
 def _identity_findings(documents: Sequence[Document], entities: Mapping[int, str]) -> list[Finding]:
     found = []
     for d in documents:
-        if str(d.entity) != entities[d.raw_id]:
+        if not d.corrupt and str(d.entity) != entities[d.raw_id]:
             samples = [{"expected": entities[d.raw_id], "found": str(d.entity)}]
             found.append(Finding(d.raw_id, "", IDENTITY, IDENTITY, "error", 1, 1, samples))
     return found

@@ -32,6 +32,8 @@ MISFITS = "_misfits"
 """Member of a row: array of (column number, text) of the values that did not fit; quickly, those settled at once."""
 BROKEN = "_broken"
 """Member of a row: BIGINT whose bit n says that row rule n is broken."""
+_READING = {"columnNameOfCorruptRecord": CORRUPT, "maxNumLen": "200000", "maxStringLen": "268435455"}
+"""How documents are parsed: numbers and texts as long as jsonb has them; Spark's own limits lie below."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class TableProjection:
         found |= {c.name: self._read_sql(c) for c in self.read}
         for c in self.target.columns:
             if c.origin == "expression" and c.field is not None:
-                text = rename_columns(str(c.field.expression), found)
-                found[c.name] = f"try_cast({text} AS {spark_name(c.type)})"
+                text = f"try_cast({rename_columns(str(c.field.expression), found)} AS {spark_name(c.type)})"
+                found[c.name] = cast(text, c.type) if c.type.name in ("VARCHAR", "JSONB") else text
         return found
 
     def _read_sql(self, column: Column) -> str:
@@ -214,7 +216,7 @@ class Projection:
             "raw_id",
             F.col("captured_at").alias(CAPTURED_AT),
             *(name for name, sql in ((RAW_ENTITY, entity), (RAW_PARTITION, partition)) if name in sql),
-            F.from_json("data", self.schema, {"columnNameOfCorruptRecord": CORRUPT}).alias(DOCUMENT),
+            F.from_json("data", self.schema, _READING).alias(DOCUMENT),
         )
         return parsed.select(
             "raw_id",

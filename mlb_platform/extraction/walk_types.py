@@ -1,7 +1,8 @@
 """The types that documents are decoded into: of each object a struct of the members that a mapping reads.
 
 What a mapping does not read is passed over, which makes decoding three times as fast; a part of another kind than the
-mapping reads is refused. Values, and all that is below a JSONB column, are as JSON has them.
+mapping reads is refused, an object in the place of a value too, even where no row has it: it is counted as a failed
+cast. Values, and all that is below a JSONB column, are as JSON has them.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ class DocumentTypes:
         return self._numbers.get(id(node), NOTHING)
 
     def _type_of(self, node: Node) -> Any:
-        if node.any_kind or not node.children:
+        if node.any_kind:
             return Any
+        if not node.children:
+            return bool | int | float | str
         if ITEMS in node.children:
             return list[self._type_of(node.children[ITEMS]) | None]  # type: ignore[misc]
         if MEMBERS in node.children:

@@ -28,6 +28,7 @@ _DECIMAL = re.compile(r"-?(\d{1,15}\.?\d{0,15}|\.\d{1,15})\Z", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _WORD = re.compile(r"(?!true|false|null|NaN|Infinity)[A-Za-z]")
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _PATTERN = {"yyyy": r"(?P<y>\d{4})", "MM": r"(?P<m>\d\d)", "dd": r"(?P<d>\d\d)", "HH": r"(?P<H>\d\d)",
             "mm": r"(?P<M>\d\d)", "ss": r"(?P<S>\d\d)"}  # fmt: skip
 _NULL = type(None)
@@ -110,12 +111,26 @@ def plain_text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     if type(value) is str and _WORD.match(value):
-        return orjson.dumps(value).decode()
+        return _without_codes(orjson.dumps(value).decode())
     if type(value) in (bool, int, float):
         return plain_text(value)
     if type(value) in (dict, list):
-        return orjson.dumps(value if _is_written_alike(value) else _as_spark_writes(value)).decode()
+        text = _without_codes(orjson.dumps(value if _is_written_alike(value) else _as_spark_writes(value)).decode())
+        return text if text.isascii() else _BEYOND.sub(_as_pair, text)
     raise Odd
+
+
+def _without_codes(text: str) -> str:
+    """Return JSON; raises Odd where a character in it may be written as its code: Spark has other digits in those."""
+    if "\\u00" in text:
+        raise Odd
+    return text
+
+
+def _as_pair(found: re.Match[str]) -> str:
+    """Return a character beyond U+FFFF as Spark writes it in a part of a document: `\\uD83D\\uDE42`."""
+    high, low = divmod(ord(found[0]) - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04X}\\u{0xDC00 + low:04X}"
 
 
 def _is_written_alike(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,3 +128,20 @@ def test_the_walk_makes_those_that_fit_and_leaves_the_others_to_spark(column: st
     fitting, others = ([row[column] for row in rows if column in row] for rows in (IN_YEARS, OUTSIDE))
     made = maker(SqlType(TYPES[column]), "yyyyMMdd" if column == "compact" else None)([*fitting, None, *others])
     assert sorted(made.odd) == list(range(len(fitting) + 1, len(fitting) + 1 + len(others)))
+
+
+def test_json_that_stays_the_same_is_no_change_whoever_computes_it(
+    postgres: Postgres, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Characters beyond U+FFFF, and those that JSON writes as codes: walked first, then left to Spark, then walked."""
+    extras = [{"a\U0001f642": ["\U0010ffff", "\u00e9"]}, {"code": "\x0b"}, ["\\u000b"], "text\U0001f642", "text\x0b"]
+    with fresh_database(postgres) as database:
+        bench = Bench(database, tmp_path, spark, mapping_of(MAPPING))
+        for minute, until in enumerate(["2024-07-01T17:05:00Z", "2024-07-01T17:05:00", "2024-07-01T17:05:00.0Z"]):
+            for number, extra in enumerate(extras, start=1):
+                edges = [{"extra": extra}, {"until": until}]
+                bench.put({"id": number, "date": "2024-05-01", "edges": edges}, minute)
+            counts = bench.run().tables["small.edges"].counts
+            rows = 2 * len(extras)
+            told = {name: (c.source_rows, c.inserted, c.updated) for name, c in counts.items()}
+            assert told == dict.fromkeys(("postgres", "delta"), (rows, 0 if minute else rows, 0))

@@ -78,3 +78,22 @@ def test_an_expression_that_cannot_be_computed_is_null_and_stops_nothing(bench: 
     found = [(r["share"], r["number"]) for r in rows_of(extracted, "small.plays")]
     assert found == [(None, 7), (Decimal("25.00"), None), (Decimal("25.00"), 200)]
     assert [(f.rule, f.failed) for f in extracted.findings] == [("runs_possible", 1)]
+
+
+def test_a_computed_text_that_its_column_does_not_take_ends_no_run(postgres: Postgres, bench: Bench) -> None:
+    """One too long is NULL like any other cast that fails, one that is no JSON a string; other games are merged."""
+    text = SMALL.replace(
+        "json_path: $.note, description: What happened.}",
+        "json_path: $.note, description: What happened.}\n"
+        '      - {name: twice, type: VARCHAR(4), expression: "concat(note, note)", description: Twice.}\n'
+        '      - {name: told, type: JSONB, expression: "concat(note, note)", description: As JSON.}',
+    )
+    with fresh_database(postgres) as database:
+        made = Bench(database, bench.lake / "computed", bench.spark, mapping_of(text))
+        made.put(game(6, [(1, 0, "abc"), (2, 0, "é1")]))
+        made.put(game(7, [(1, 2.0, "abc"), (2, 0, "2")]))  # 2.0: left to Spark
+        made.run()
+        rows = made.fetch(0, "small.plays").sort_by([("game_pk", "ascending"), ("play", "ascending")])
+        lake = made.fetch(1, "small.plays").sort_by([("game_pk", "ascending"), ("play", "ascending")])
+    assert rows["twice"].to_pylist() == lake["twice"].to_pylist() == [None, "é1é1", None, "22"]
+    assert rows["told"].to_pylist() == lake["told"].to_pylist() == ['"abcabc"', '"é1é1"', '"abcabc"', "22"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from helpers import SMALL, Bench, fresh_database, game, mapping_of, rows_of
 from pyspark.sql import SparkSession
@@ -82,6 +83,9 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "no date": game(13, PLAYS) | {"date": None},
     "misfit date": game(14, PLAYS) | {"date": "May 1"},
     "misfit of a column that must be there": game(15) | {"players": {"ID1": {"born": "2000"}}},
+    "long name": game(16) | {"plays": [{"n": 1, "runs": 2.0, "note": "a", "n" * 60_000: 1}]},
+    "long number": game(17, [(1, 2.0, orjson.Fragment(f"0.{'0' * 1_100}1")), (2, 0, "b")]),  # type: ignore[list-item]
+    "long text": game(18, [(1, 2.0, "a" * 20_000_001), (2, 0, "b")]),
 }
 IDS = {name: i for i, name in enumerate(DOCUMENTS, start=1)}
 
@@ -152,6 +156,21 @@ def test_a_scalar_for_an_object_is_a_failed_cast_and_the_rest_is_used(extracted:
     found = {f.column: f.failures for f in extracted.cast_failures if f.raw_id == IDS["text for object"]}
     assert found == {"name": 2, "born": 1}
     assert len(rows_of(extracted, "small.plays", IDS["text for object"])) == 2
+
+
+def test_what_spark_stops_at_holds_the_capture(extracted: Extracted) -> None:
+    """All that follows in the document is missing from the rows: they must not stand for all there is."""
+    finding = errors(extracted, "long name")[0]
+    assert finding.rule == "structure" and "50,000 characters" in finding.samples[0]["found"]
+    assert not any(f.rule == "entity_key" for f in errors(extracted, "long name"))
+
+
+@pytest.mark.parametrize(("name", "note"), [("long number", "0.0"), ("long text", "a" * 20_000_001)])
+def test_numbers_and_texts_that_jsonb_has_are_read_to_their_end(extracted: Extracted, name: str, note: str) -> None:
+    """Beside a value that only Spark casts; what is too small for a double is zero, as where it is walked."""
+    assert errors(extracted, name) == []
+    found = [(r["play"], r["runs"], r["note"] == note) for r in rows_of(extracted, "small.plays", IDS[name])]
+    assert found == [(1, 2, True), (2, 0, False)]
 
 
 def test_an_empty_text_for_an_object_is_counted_too(extracted: Extracted) -> None:

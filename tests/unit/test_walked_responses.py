@@ -48,6 +48,20 @@ def test_real_responses_are_walked(captures: Path) -> None:
     assert left == [] and found["game/play_by_play"] and found["game/live_game_v1"] > 9
 
 
+def test_an_object_for_a_value_is_left_to_spark_though_no_row_has_it() -> None:
+    """It is a failed cast: whether it is counted must not depend on what else is odd in the document."""
+    feed = deepcopy(next(iter(simulate_games(1, date(2024, 7, 1), 5))).payload)
+    stranger = {"person": {"id": 1, "fullName": "A B"}, "parentTeamId": 0}
+    feed["liveData"]["boxscore"]["teams"]["home"]["players"]["ID1"] = stranger
+    walk = Walk(Platform(Settings()).registry.get("game/live_game_v1"))
+    odd = []
+    for number in (1, {"of": 1}):
+        stranger["parentTeamId"] = number
+        (batch,) = walk.batches([(1, "1", "2024-07-01", NOW, json.dumps(feed).encode())])
+        odd += batch["odd"].to_pylist()
+    assert odd == [False, True]
+
+
 def test_reviews_of_events_without_a_number_are_told_apart_by_their_place() -> None:
     """As the events themselves are: two reviews of a play are two rows, and each names the event it is of."""
     feed = deepcopy(next(iter(simulate_games(1, date(2024, 7, 1), 5))).payload)
