@@ -25,11 +25,12 @@ from dagster import (
 )
 from dagster._utils.warnings import PreviewWarning
 
-from asset_checks.checks import recorded
+from asset_checks.checks import recorded, stops
 from asset_checks.settled import BeforeWaiting, none_is_held, reconcile_settled
 from mlb_platform.assets.partitions import dates_of_keys
 from mlb_platform.assets.specs import python_name, table_key, table_of_key
 from mlb_platform.assets.tables import PLATFORM
+from mlb_platform.dagster_home import PERMANENT_TAG
 from mlb_platform.mapping.resolve import ResolvedMapping
 from mlb_platform.platform import Platform
 from mlb_platform.quality.known_differences import known_differences
@@ -92,6 +93,14 @@ def reconciliation_checks(
         selected = {(table_of_key(k.asset_key), k.name) for k in context.selected_asset_check_keys}
         wanted = {a: rules for a, rules in checks.items() if (a.table, a.check) in selected}
         verdicts = list(evaluate_checks(getattr(op_context.resources, PLATFORM), wanted, dates))
+        own = {
+            (a.table, a.check)
+            for a, rules in wanted.items()
+            if mapping.by_name.keys() >= {t for r in rules for t in r.needs}
+        }
+        if any(stops(v) and (table_of_key(v.asset_key), v.check_name) in own for v in verdicts):
+            # the same captures say the same again; what compares with other responses may pass once those are merged
+            op_context.instance.add_run_tags(op_context.run_id, {PERMANENT_TAG: "true"})
         yield from recorded(context, specs, verdicts, len(dates))
 
     return [reconciliation]

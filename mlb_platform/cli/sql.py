@@ -24,7 +24,7 @@ from mlb_platform.cli.context import instant, platform, settings, time_travel
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from psycopg import Cursor
+    from psycopg import Connection, Cursor
 
     from mlb_platform.platform import Platform
     from resources.errors import PlatformError
@@ -95,9 +95,9 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
             # row by row: what is not shown is not kept in memory
             with connection.cursor() as cursor, closing(_stream(cursor, query)) as rows:
                 first = next(rows, None)
-                if first is None:  # an empty stream does not tell its columns
-                    cursor.execute(query.encode())
                 columns = [c.name for c in cursor.description or []]
+                if first is None:  # an empty stream does not tell its columns
+                    columns = _described(connection, query)
                 print_rows(columns, _chain(first, rows), form, limit)
     except DatabaseError as error:
         if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
@@ -107,12 +107,24 @@ def _postgres(made: Platform, query: str, form: Format, limit: int) -> None:
         known = _postgres_tables(made)
         raise _failure(_unknown_table(str(error.diag.message_primary), known, "PostgreSQL")) from error
     except psycopg.Error as error:
+        # what is no statement that gives rows psycopg refuses by itself; two of them are a syntax error of the server
+        refused = isinstance(error, psycopg.ProgrammingError | psycopg.InternalError) and error.sqlstate is None
+        several = isinstance(error, psycopg.errors.SyntaxError) and "insert multiple commands" in str(error)
+        if refused or several:
+            raise _failure(_only("PostgreSQL", "SELECT, VALUES, TABLE, SHOW or EXPLAIN")) from error
         hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
         raise _failure(f"PostgreSQL: {error.diag.message_primary or error}{hint}") from error
 
 
 def _stream(cursor: Cursor[tuple[Any, ...]], query: str) -> Generator[tuple[Any, ...], None, None]:
     yield from cursor.stream(query.encode())
+
+
+def _described(connection: Connection, query: str) -> list[str]:
+    """Return the names of a statement's columns, which the server tells without running it."""
+    connection.pgconn.prepare(b"", query.encode())
+    result = connection.pgconn.describe_prepared(b"")
+    return [(result.fname(i) or b"").decode() for i in range(result.nfields)]
 
 
 def _chain(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -137,15 +149,17 @@ def _lake(query: str, form: Format, limit: int) -> None:
 
     lake = settings().lake
     known = list(lake_tables(lake))
+    bare = _unexplained(query)
     try:
-        named = named_tables(query)
+        named = named_tables(bare)
     except PlatformError:
         named = []  # DuckDB says better what is wrong with it
     enough = bool(named) and set(named) <= set(known)
     connection = lake_connection(lake, named if enough else None)
+    _check_reads(connection, query, f"the lake {lake}")
     if _has_extras([n for n in named if n not in known]):
         with time_travel() as travel:
-            travel.put_extras(connection, query)
+            travel.put_extras(connection, bare)
     print_rows(*_rows(connection, query, f"the lake {lake}", known), form, limit)
 
 
@@ -164,30 +178,51 @@ def _past(query: str, at: datetime, form: Format, limit: int) -> None:
     from mlb_platform.history.query import empty_connection
 
     connection = empty_connection()
+    _check_reads(connection, query, "the lake")
     with time_travel() as travel:
-        travel.put_as_of(connection, query, at)
-    note(f"as of {at:%Y-%m-%d %H:%M:%S}Z: {'; '.join(travel.notes)}")
-    print_rows(*_rows(connection, query, "the lake", []), form, limit)
+        travel.put_as_of(connection, _unexplained(query), at)
+    if travel.notes:
+        note(f"as of {at:%Y-%m-%d %H:%M:%S}Z: {'; '.join(travel.notes)}")
+    known = [table for mapping in travel.registry.mappings.values() for table in mapping.by_name]
+    print_rows(*_rows(connection, query, "the lake", known), form, limit)
 
 
 def _rows(connection: DuckDBPyConnection, query: str, where: str, known: Sequence[str]) -> Rows:
     import duckdb
 
     try:
-        if not _reads(connection, query):
-            raise _failure(f"`mlb sql` runs one statement that reads {where}: SELECT, DESCRIBE, SUMMARIZE or EXPLAIN")
         result = connection.execute(query)
         columns = [c[0] for c in result.description or []]
     except duckdb.CatalogException as error:
         raise _failure(_unknown_table(str(error), known, where)) from error
     except duckdb.Error as error:
-        raise _failure(f"DuckDB: {' '.join(str(error).split())[:400]}") from error
+        raise _failure(_duckdb_says(error)) from error
 
     def rows() -> Iterator[tuple[Any, ...]]:
         while found := result.fetchmany(1000):
             yield from found
 
     return columns, rows()
+
+
+def _duckdb_says(error: Exception) -> str:
+    return f"DuckDB: {' '.join(str(error).split())[:400]}"
+
+
+def _check_reads(connection: DuckDBPyConnection, query: str, where: str) -> None:
+    """Raise PlatformError where this is not one statement that reads, before anything is looked up for it."""
+    import duckdb
+
+    try:
+        reads = _reads(connection, query)
+    except duckdb.Error as error:
+        raise _failure(_duckdb_says(error)) from error
+    if not reads:
+        raise _failure(_only(where, "SELECT, DESCRIBE, SUMMARIZE or EXPLAIN"))
+
+
+def _only(where: str, kinds: str) -> str:
+    return f"`mlb sql` runs one statement that reads {where}: {kinds}"
 
 
 def _reads(connection: DuckDBPyConnection, query: str) -> bool:
@@ -197,10 +232,15 @@ def _reads(connection: DuckDBPyConnection, query: str) -> bool:
     """
     from duckdb import StatementType
 
-    text = _EXPLAIN.sub("", _COMMENTS.sub("", query), count=1)
+    text = _unexplained(query)
     kinds = [s.type for s in connection.extract_statements(text)]
     pivots = kinds == [StatementType.MULTI] and _QUERY.match(text) is not None
     return kinds == [StatementType.SELECT] or pivots
+
+
+def _unexplained(query: str) -> str:
+    """Return what an EXPLAIN is about, else the statement itself."""
+    return _EXPLAIN.sub("", _COMMENTS.sub("", query), count=1)
 
 
 _COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)

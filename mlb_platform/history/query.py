@@ -95,6 +95,8 @@ class TimeTravel:
         try:
             return self.registry.table_owner(table)
         except KeyError:
+            if (view := self._views().get(table)) is not None:
+                raise PlatformError(f"{table} is a view of {view.table}: ask for that table") from None
             import difflib
 
             known = [t for m in self.registry.mappings.values() for t in m.by_name]
@@ -129,7 +131,7 @@ class TimeTravel:
         views = self._views()
         names = named_tables(query)
         for name in names:
-            schema, table = name.split(".")
+            schema, _, table = name.partition(".")
             if not schema.endswith(HISTORY):
                 continue
             mapping = self.owner(f"{schema.removesuffix(HISTORY)}.{table}")

@@ -103,7 +103,18 @@ def test_the_past_of_a_game_by_commands(mlb: Shell, spark: SparkSession, databas
 
     assert mlb("as-of", "7", "2024-05-02T00:01Z", "small.plays") == 1 and "no capture of game 7" in mlb.err
     assert mlb("as-of", "1", "2024-05-02T00:01Z", "small.play") == 1 and "small.plays" in mlb.err
+    assert mlb("as-of", "1", "2024-05-02T00:01Z", "small.last_plays") == 1
+    assert mlb.err == "mlb: small.last_plays is a view of small.plays: ask for that table\n"
     assert mlb("as-of", "1", "noon", "small.plays") == 2 and "2024-07-13T05:00Z" in mlb.err
     assert mlb("sql", "--as-of", "2024-05-02T00:01Z", "SELECT 1 FROM small_history.plays") == 1
     assert "--lake" in mlb.err
+    then = ("sql", "--as-of", "2024-05-02T00:01Z")
+    assert mlb(*then, "EXPLAIN SELECT runs FROM small.plays") == 0, mlb.err
+    assert mlb("sql", "--lake", "EXPLAIN SELECT runs FROM small_history.plays") == 0, mlb.err
+    assert mlb(*then, "SELECT runs FROM plays") == 1
+    assert mlb.err == "mlb: no table plays in the lake; close to it: small.plays\n"
+    assert mlb(*then, "SELECT runs FROM small.plays; SELECT 1") == 1
+    assert "runs one statement" in mlb.err and "as of" not in mlb.err, "refused before anything is looked up"
+    assert mlb("sql", "--lake", 'SELECT 1 FROM small_history."a.b"') == 1
+    assert mlb.err.startswith("mlb: no mapping makes a table small.a.b; close to it: ")
     assert mlb("corrections", "--table", "small.play") == 2

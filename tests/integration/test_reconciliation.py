@@ -36,7 +36,7 @@ from mlb_platform.assets.command import materialize_dates
 from mlb_platform.assets.partitions import date_partitions
 from mlb_platform.assets.specs import table_key
 from mlb_platform.cli.main import run
-from mlb_platform.dagster_home import open_instance
+from mlb_platform.dagster_home import PERMANENT_TAG, open_instance
 from mlb_platform.definitions import build_definitions
 from mlb_platform.ingestion.captures_folder import ingest_folder
 from mlb_platform.platform import Platform
@@ -558,6 +558,7 @@ def test_a_difference_fails_the_check_of_its_date_and_stops_what_is_downstream(
     assert (shown.data["rule"], shown.data["game"]) == ("batting.hits", wrong_hit)
     assert instance.get_materialized_partitions(dg.AssetKey("downstream")) == set()
     assert instance.get_materialized_partitions(BATTING) == {FIRST.isoformat()}
+    assert PERMANENT_TAG in instance.get_runs()[0].tags  # so a sensor does not request the same run again
 
 
 def test_a_range_of_dates_has_a_verdict_a_date(
