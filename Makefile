@@ -6,9 +6,10 @@ MLB_HOME ?= $(CURDIR)/.mlb
 ifeq ($(strip $(MLB_HOME)),)
 override MLB_HOME := $(CURDIR)/.mlb
 endif
-# not every shell expands ~ in `make run CAPTURES=~/captures`
-override MLB_HOME := $(patsubst ~/%,$(HOME)/%,$(MLB_HOME))
-override CAPTURES := $(patsubst ~/%,$(HOME)/%,$(CAPTURES))
+# not every shell expands ~ in `make run CAPTURES=~/captures`; patsubst would make one blank of two in a name
+at_home = $(subst //begin//,,$(subst //begin//~/,$(HOME)/,//begin//$(1)))
+override MLB_HOME := $(call at_home,$(MLB_HOME))
+override CAPTURES := $(call at_home,$(CAPTURES))
 export MLB_HOME
 
 VENV := .venv

@@ -97,13 +97,15 @@ def _compare_in_postgres(ours: Ours, spec: MergeSpec, peer: str, columns: list[s
 
 
 def _equal_in_postgres(connection: Connection, spec: MergeSpec, peer: str, columns: list[str]) -> bool:
-    """Whether both tables have as many rows, and each of ours one of its key that is equal in every column.
+    """Whether both tables have as many rows, and for each of ours there is one that is equal in every column.
 
-    No key of ours is there twice: it is the primary key. To put them in order by all columns takes ten times as long.
+    No key of ours is there twice: it is the primary key. A peer's table may have none, so equal pairs do not count. To
+    put them in order by all columns takes ten times as long.
     """
     left, right = (", ".join(f'{side}."{column}"' for column in columns) for side in "ab")
     keys = " AND ".join(f'a."{name}" = b."{name}"' for name in spec.key)
     query = f"""SELECT (SELECT count(*) FROM {spec.table}), (SELECT count(*) FROM {peer}),
-        (SELECT count(*) FROM {spec.table} a JOIN {peer} b ON {keys} WHERE ({left}) IS NOT DISTINCT FROM ({right}))"""
+        (SELECT count(*) FROM {spec.table} a
+         WHERE EXISTS (SELECT FROM {peer} b WHERE {keys} AND ({left}) IS NOT DISTINCT FROM ({right})))"""
     ((ours, theirs, equal),) = connection.execute(query.encode()).fetchall()
     return bool(ours == theirs == equal)

@@ -4,11 +4,12 @@ A partition range would record every date between the first and the last, with w
 notes each table and date as it is merged. What it does is what the assets do.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -189,7 +190,8 @@ def _differences(verdicts: Sequence[AssetCheckEvaluation]) -> str:
     return f"{place} differs between PostgreSQL and Delta: {first.description}{more}: run it again with --full"
 
 
-def _version_tags(raw: AssetKey, code_version: str) -> dict[str, str]:
+@cache
+def _version_tags(raw: AssetKey, code_version: str) -> Mapping[str, str]:
     """Return what Dagster notes of an output of a step: else the UI calls it unsynced, with a new dependency."""
     versions = {raw: DEFAULT_DATA_VERSION}
     return {

@@ -37,7 +37,8 @@ def _console(file: Any) -> Console:
 
     given = os.environ.get("COLUMNS", "")
     width = int(given) if given.isdecimal() and int(given) else None if file.isatty() else WIDE
-    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False)
+    others = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # Rich takes 0 for a width
+    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, _environ=others)
 
 
 def say(text: str = "", style: str | None = None) -> None:

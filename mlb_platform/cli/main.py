@@ -112,7 +112,8 @@ def run(arguments: Sequence[str]) -> int:
 def _end_unread(arguments: Sequence[str]) -> int:
     """Return the exit code where the reader of the output has gone: `mlb sql … | head` is no failure."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if not arguments or arguments[0] not in WORKERS or {"-h", "--help"} & set(arguments):
+    writes = any(word.split("=")[0] == "--html" for word in arguments)
+    if not (writes or (arguments and arguments[0] in WORKERS)) or {"-h", "--help"} & set(arguments):
         return 0
     with suppress(BrokenPipeError):
         sys.stderr.write("mlb: stopped, since nobody reads its output any more; run it again to go on\n")

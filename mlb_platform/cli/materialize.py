@@ -116,7 +116,7 @@ def materialize_all(
     for mapping in made.registry.parents_first:
         first, last = (start, end) if mapping.partition else (None, None)
         asked = Question([t.name for t in mapping.targets], first, last, full=full)
-        pending = _look_up(made, mapping, asked)
+        pending = _look_up(made, mapping, asked, dry_run)
         if pending.captures or pending.dates:
             yield _bring_up(made, mapping, asked, pending, dry_run)
         else:
@@ -155,17 +155,34 @@ def bring_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run:
 
     Spark is not needed after that: a session that this started is stopped.
     """
-    pending = _look_up(made, mapping, asked)
+    pending = _look_up(made, mapping, asked, dry_run)
     _check_there_is_something(mapping, asked, pending)
     return _bring_up(made, mapping, asked, pending, dry_run, last=True)
 
 
-def _look_up(made: Platform, mapping: ResolvedMapping, asked: Question) -> Pending:
+def _look_up(made: Platform, mapping: ResolvedMapping, asked: Question, dry_run: bool) -> Pending:
     from mlb_platform.extraction.pending import find_pending
 
+    if not dry_run:
+        _restore_dropped(made, mapping, asked.tables)
     return find_pending(
         made.stores, mapping, asked.tables, entities=asked.games, start=asked.start, end=asked.end, full=asked.full
     )
+
+
+def _restore_dropped(made: Platform, mapping: ResolvedMapping, tables: Sequence[str]) -> None:
+    """Make anew what PostgreSQL's tables lost by hand, where some of the mapping are there: to fill it is work then."""
+    from mlb_platform.extraction.specs import merge_spec
+    from resources.own_tables import tables_there
+    from resources.postgres_sink import PostgresSink
+
+    with made.postgres.transaction() as connection:
+        if not tables_there(connection, mapping.by_name):
+            return
+    for sink in made.stores.sinks:
+        if isinstance(sink, PostgresSink):
+            for table in tables:
+                sink.prepare(merge_spec(mapping.by_name[table]))
 
 
 def _bring_up(

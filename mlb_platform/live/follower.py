@@ -35,6 +35,8 @@ TICK = 0.05
 """Real seconds between two looks at whose turn it is."""
 SAVED_EVERY = 2.0
 """Real seconds between two writings of `live.games`."""
+_SESSION = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_SESSION = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
 HandOver = Callable[[Sequence[str]], None]
 
 
@@ -139,13 +141,17 @@ class Follower:
 
     def _hold_alone(self) -> None:
         self._held = self._hold.enter_context(_alone(self.postgres, self.day, sorted(self.only)))
+        self._session = self._held.execute(_SESSION).fetchone()
 
     def _still_alone(self) -> None:
-        """Hold the date anew where the database ended the session that did. Raises LiveError where another has it."""
+        """Hold the date anew where the session that did is lost. Raises LiveError where another has it."""
         try:
             self._held.execute("SELECT 1")
         except psycopg.Error:
             try:
+                with self.postgres.transaction() as connection:
+                    # the server may not know yet that nobody is at its other end
+                    connection.execute(_END_SESSION, self._session)
                 self._hold_alone()
             except LiveError:
                 raise

@@ -8,8 +8,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -91,6 +93,21 @@ def test_ingest_says_how_many_of_each(mlb: Shell) -> None:
     assert mlb.err.count("\n") == 1 and "absent does not exist" in mlb.err
     assert mlb("ingest", "captures", str(mlb.folder), "--mapping", "small/other") == 2
     assert "no mapping 'small/other'; there are: small/game_v1" in mlb.err
+
+
+def test_what_was_dropped_by_hand_is_filled_again(mlb: Shell, database: Postgres, spark: SparkSession) -> None:
+    """A column, or a table: nothing new has to come for the next materialization to notice; looking writes nothing."""
+    mlb.put(0, game(1, [(1, 0, "a"), (2, 1, "b")]), game(2, [(1, 0, "c")]))
+    assert mlb("materialize", "--mapping", NAME) == 0, mlb.err
+    for dropped in ("COLUMN", "TABLE"):
+        drop = "ALTER TABLE small.plays DROP COLUMN note" if dropped == "COLUMN" else "DROP TABLE small.plays"
+        with database.transaction() as connection:
+            connection.execute(drop.encode())
+        assert mlb("materialize", "--mapping", NAME, "--dry-run") in (0, 1)
+        assert mlb("sql", "SELECT note FROM small.plays") == 1
+        assert mlb("materialize", "--mapping", NAME) == 0, mlb.err
+        assert "nothing to do" not in mlb.out
+        assert mlb.count("small.plays WHERE note IS NOT NULL") == 3
 
 
 def test_materialize_status_and_quarantine(mlb: Shell, spark: SparkSession) -> None:
@@ -231,6 +248,24 @@ def test_sql_only_reads(mlb: Shell, statement: str) -> None:
     assert mlb("sql", statement) == 1
     assert len(mlb.err.strip().splitlines()) == 1
     assert mlb.count("small.game_v1") == 1
+
+
+@pytest.mark.parametrize(
+    "statement", ["", ";", "-- a note", "SELECT 1; SELECT 2", "BEGIN", "COPY (SELECT 1) TO STDOUT"]
+)
+def test_what_is_no_statement_that_gives_rows_is_told_so(mlb: Shell, statement: str) -> None:
+    """Not in the words of the database's client."""
+    assert mlb("sql", "--", statement) == 1
+    assert "runs one statement that reads PostgreSQL" in mlb.err and mlb.err.count("\n") == 1
+
+
+def test_a_statement_without_rows_runs_once(mlb: Shell) -> None:
+    """What its columns are called is asked without running it again."""
+    slow = "SELECT 1 AS a, 2 AS b FROM (SELECT pg_sleep(1)::text AS s OFFSET 0) AS slow WHERE s = 'never'"
+    begun = time.monotonic()
+    assert mlb("sql", slow, "--format", "csv") == 0
+    assert mlb.out == "a,b\n"
+    assert time.monotonic() - begun < 1.9
 
 
 @pytest.mark.parametrize(
@@ -384,3 +419,18 @@ def test_work_that_is_stopped_since_nobody_reads_on_is_no_success(mlb: Shell) ->
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     os.close(writing)
     assert done.returncode == 1 and "nobody reads its output" in done.stderr
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 0), (["--html", "page.html"], 1), (["--html=page.html"], 1)])
+def test_a_page_that_was_not_written_is_no_success(
+    more: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`mlb quality profile TABLE --html FILE | head` ends before it writes the file; without a file it is done."""
+
+    def unread(**_: object) -> NoReturn:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("os.dup2", lambda *_: None)
+    monkeypatch.setattr("typer.main.get_command", lambda _: SimpleNamespace(main=lambda *_, **__: unread()))
+    assert run(["quality", "profile", "game.live_game_plays", *more]) == code
+    assert ("nobody reads its output" in capfd.readouterr().err) is bool(code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -158,6 +160,27 @@ def test_a_date_is_held_anew_after_the_database_was_restarted(database: Postgres
             second.follower.run()
         first.follower.stop()
         running.join(20)
+        assert not running.is_alive()
+
+
+def test_a_date_is_held_anew_after_the_network_lost_the_session_that_held_it(
+    database: Postgres, tmp_path: Path
+) -> None:
+    """The server does not know for hours that nobody is at its other end: this is no other follower."""
+    with serving(options(speed=600.0)) as server, bench(server, database, tmp_path) as only:
+        running = threading.Thread(target=only.follower.run)
+        running.start()
+        until(lambda: {1} if only.follower.games else set())
+        lost = only.follower._held
+        still_open, (dead, other) = os.dup(lost.fileno()), socket.socketpair()
+        os.dup2(dead.fileno(), lost.fileno())
+        dead.close()
+        other.close()
+        until(lambda: {1} if only.follower._held is not lost else set())
+        assert running.is_alive() and only.follower._held is not lost
+        only.follower.stop()
+        running.join(20)
+        os.close(still_open)
         assert not running.is_alive()
 
 

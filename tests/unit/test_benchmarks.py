@@ -22,7 +22,7 @@ import pytest
 
 from benchmarks import dagster_run, growth, run
 from benchmarks.cold import import_seconds
-from benchmarks.compare import compare
+from benchmarks.compare import _equal_in_postgres, compare
 from benchmarks.figures import DAGSTER, DUCKDB, HAND, OURS, UNCHECKED, Workload
 from benchmarks.gate import judge_twice, limits_of
 from benchmarks.markdown import BEGIN, END, put_into, section
@@ -38,6 +38,7 @@ from mlb_platform.extraction.specs import merge_spec
 from mlb_platform.mapping.loader import MappingRegistry
 from mlb_platform.mapping.shape import document_tree
 from mlb_platform.settings import PROJECT_ROOT
+from resources.postgres import Postgres
 from resources.sql_types import arrow_type
 
 
@@ -212,6 +213,21 @@ def test_charts_tell_of_what_was_measured(found: dict[str, Any], tmp_path: Path)
     assert ">0.70<" in (tmp_path / "unchanged.svg").read_text()
     assert ">0.00<" not in (tmp_path / "unchanged.svg").read_text()
     assert "scaled" not in (tmp_path / "season.svg").read_text()
+
+
+def test_a_row_that_is_there_twice_makes_up_for_none_that_is_missing(database: Postgres) -> None:
+    """A peer's table in PostgreSQL may have no key: as many rows, each like one of ours, are not the same rows."""
+    mapping = MappingRegistry(PROJECT_ROOT / "mapping_configs").get("game/live_game_v1")
+    spec = merge_spec(mapping.by_name["game.live_game_umpires"])
+    columns = [*spec.key, "official_name"]
+    made = f"AS SELECT * FROM (VALUES (1, 0, 'a'), (1, 1, NULL)) AS v ({', '.join(columns)})"
+    with database.transaction() as connection:
+        connection.execute("CREATE SCHEMA game; CREATE SCHEMA peer")
+        for schema in ("game", "peer"):
+            connection.execute(f"CREATE TABLE {schema}.live_game_umpires {made}".encode())
+        assert _equal_in_postgres(connection, spec, "peer.live_game_umpires", columns)
+        connection.execute("UPDATE peer.live_game_umpires SET official_index = 0, official_name = 'a'")
+        assert not _equal_in_postgres(connection, spec, "peer.live_game_umpires", columns)
 
 
 def test_comparison_tells_of_every_difference_and_of_nothing_compared() -> None:

@@ -213,6 +213,9 @@ def test_a_width_that_is_none_is_not_used(
     monkeypatch.setenv("COLUMNS", columns)
     assert run(["mapping", "show", "season/seasons"]) == 0
     assert "season.seasons" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert run(["mapping", "show", "season/seasons"]) == 0
+    assert "seasons" in capsys.readouterr().out
 
 
 def test_payloads_of_another_season_are_not_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +236,12 @@ def test_folders_given_to_make_may_begin_with_a_tilde() -> None:
     """zsh hands `make run CAPTURES=~/captures` on as it is."""
     found = _made("MLB_HOME=~/mlb", "CAPTURES=~/captures", environment={"HOME": "/home/a"})
     assert found == {"MLB_HOME": "/home/a/mlb", "CAPTURES": "/home/a/captures"}
+
+
+def test_blanks_in_folders_given_to_make_are_kept() -> None:
+    """Two in a row are no one: else the data would be made, and cleaned, in another folder."""
+    found = _made("MLB_HOME=~/a  b", "CAPTURES=/old  ~/c", environment={"HOME": "/home/a"})
+    assert found == {"MLB_HOME": "/home/a/a  b", "CAPTURES": "/old  ~/c"}
 
 
 def test_cleaning_removes_everything_that_the_platform_keeps() -> None:
