@@ -35,6 +35,6 @@ _SENSORS = ("game/live_game_v1", "person/person", "schedule/schedule")
 
 SIZES = {
     "tiny": Size(30, 1, 1, (15,), 15, (15, 30), 0.5, 30, 3, sensor_rows=2_000, cold_repeat=1, sensors=_SENSORS),
-    "bench": Size(300, 3, 3, (15,), 75, (50, 200), 0.5, 40, 4, cold_repeat=1, sensors=_SENSORS, ticks=100),
+    "bench": Size(240, 3, 3, (15,), 75, (50, 200), 0.5, 40, 4, cold_repeat=1, sensors=_SENSORS, ticks=100),
     "full": Size(2_430, 3, 7, (30, 150), 450, (500, 10_000), 5, 60, 180, cold_repeat=5),
 }
