@@ -219,6 +219,10 @@ def test_of_several_captures_the_newest_not_later_than_the_time_is_replayed(tmp_
         (b"path\tendpoint\tmethod\tid\na\tgame\tboxscore\t1\n", "has no column captured_at"),
         (b"path\tendpoint\tmethod\tcaptured_at\na\tgame\tboxscore\tyesterday\n", "'yesterday' is no ISO time"),
         (b"path\tendpoint\tmethod\tcaptured_at\na\tgame\tboxscore\t2024-07-01\n", "has no time zone"),
+        (
+            b"path\tendpoint\tmethod\tcaptured_at\na\tgame\tboxscore\t0001-01-01T00:00:00+05:00\n",
+            "not between the years",
+        ),
         (b"\xff\xfe\n", "is no UTF-8 text"),
         (b"path\tendpoint\tmethod\tcaptured_at\n", "names no capture"),
     ],

@@ -7,9 +7,10 @@ import gzip
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from mlb_platform.ingestion.captures_folder import IngestError, parse_captured_at
 from mlb_platform.simulator.api.answers import NotAnswered
 from resources.errors import PlatformError
 
@@ -67,14 +68,11 @@ class Replay:
 
 
 def _instant(text: str, where: str) -> datetime:
-    """Return the time of a capture; PlatformError where it is none, or has no zone."""
+    """Return the time of a capture. Raises PlatformError that names its line where it is none."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise PlatformError(f"{where}: captured_at {text!r} is no ISO time") from error
-    if found.tzinfo is None:
-        raise PlatformError(f"{where}: captured_at {text!r} has no time zone")
-    return found.astimezone(UTC)
+        return parse_captured_at(text)
+    except IngestError as error:
+        raise PlatformError(f"{where}: {error}") from error
 
 
 def replay_key(name: str, path: Mapping[str, str], params: Mapping[str, str]) -> tuple[str, str]:
